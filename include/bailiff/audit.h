@@ -1,0 +1,43 @@
+/* The audit log's chain: what a record says, how it is hashed, how a chain is proved. Pure; the store keeps the rows.
+ *
+ * hash(n) = SHA-256("bailiff audit 1\n" || hash(n-1) || every field of record n in fixed order, each as a presence byte,
+ * a length of 8 bytes big-endian and its bytes). hash(0) is 32 zero bytes. So no record can be changed, removed from the middle, added
+ * or moved without breaking all that follow. */
+#ifndef BAILIFF_AUDIT_H
+#define BAILIFF_AUDIT_H
+
+#include "bailiff/fault.h"
+#include "bailiff/model.h"
+
+enum { AUDIT_HASH_SIZE = 32 };
+
+#define AUDIT_OUTCOMES(X)                                                                                              \
+    X(AUDIT_DONE, "done")       /* the change was made */                                                              \
+    X(AUDIT_FAILED, "failed")   /* allowed, but it failed: see reason */                                               \
+    X(AUDIT_REFUSED, "refused") /* not authenticated, not permitted, over a limit */
+#define X(name, wire) name,
+enum audit_outcome { AUDIT_OUTCOMES(X) AUDIT_OUTCOME_COUNT };
+#undef X
+const char *audit_outcome_name(enum audit_outcome o);
+
+struct audit_record {
+    int64_t seq;     /* 1, 2, 3 … without gaps */
+    int64_t time_ms; /* wall clock of the writer */
+    enum audit_outcome outcome;
+    struct audit_draft draft;
+};
+
+/* hash of `record` behind `previous`. */
+must_check bool audit_hash(const uint8_t previous[static AUDIT_HASH_SIZE], const struct audit_record *record,
+                           uint8_t ret_hash[static AUDIT_HASH_SIZE], struct fault *fault);
+
+/* Walks a chain: feed records in order; each call says whether this record belongs behind the one before. */
+struct audit_walk {
+    int64_t seq;
+    uint8_t hash[AUDIT_HASH_SIZE];
+};
+must_check bool audit_walk_step(struct audit_walk *walk, const struct audit_record *record,
+                                const uint8_t stored_previous[static AUDIT_HASH_SIZE],
+                                const uint8_t stored_hash[static AUDIT_HASH_SIZE], struct fault *fault);
+
+#endif

@@ -1,0 +1,26 @@
+/* The handlers, one file a resource in src/handlers: JSON into a struct, a call to store or jobs, a struct into JSON.
+ * Bound to methods, paths and permissions in src/app/routes.c. Loop threads. */
+#ifndef BAILIFF_HANDLERS_H
+#define BAILIFF_HANDLERS_H
+
+#include "bailiff/services.h"
+
+enum flow health_live(struct exchange *x);
+enum flow health_ready(struct exchange *x);
+enum flow auth_me(struct exchange *x);
+enum flow resource_metadata(struct exchange *x); /* RFC 9728 */
+enum flow configs_list(struct exchange *x);
+enum flow tasks_list(struct exchange *x);
+enum flow tasks_create(struct exchange *x);
+enum flow tasks_get(struct exchange *x);
+enum flow tasks_delete(struct exchange *x);
+enum flow tasks_submit(struct exchange *x);
+enum flow jobs_list(struct exchange *x);
+enum flow jobs_get(struct exchange *x);
+enum flow jobs_log(struct exchange *x);
+enum flow jobs_cancel(struct exchange *x);
+enum flow datanodes_list(struct exchange *x);
+enum flow datanodes_get(struct exchange *x);
+enum flow datanodes_read(struct exchange *x);
+
+#endif

@@ -1,0 +1,32 @@
+/* The stages of the chain, one file each in src/middleware. Their order is in src/app/routes.c. Loop threads. */
+#ifndef BAILIFF_MIDDLEWARE_H
+#define BAILIFF_MIDDLEWARE_H
+
+#include "bailiff/services.h"
+
+enum flow request_id_enter(struct exchange *x);  /* mints X-Request-Id, reads traceparent, fixed security headers */
+enum flow audit_leave(struct exchange *x);       /* a refusal is on disk before it is answered */
+enum flow cors_enter(struct exchange *x);        /* answers preflights */
+enum flow cors_leave(struct exchange *x);
+enum flow peer_limits_enter(struct exchange *x); /* by address, before any cryptography */
+enum flow authn_enter(struct exchange *x);       /* bearer token → identity; RFC 6750 */
+enum flow quota_enter(struct exchange *x);       /* by issuer and subject */
+void quota_done(struct exchange *x);
+enum flow authz_enter(struct exchange *x);       /* permission → decision and scope */
+enum flow body_enter(struct exchange *x);        /* limit and content type of the row */
+enum flow replay_enter(struct exchange *x);      /* Idempotency-Key: look-up only */
+void replay_done(struct exchange *x);
+
+struct refusal_ledger *refusal_ledger_new(void);
+void refusal_ledger_free(struct refusal_ledger *l);
+/* Queues the counted records of what was not recorded singly. Called now and then, and at the end. Any thread. */
+void refusal_ledger_flush(struct refusal_ledger *l, struct store *store, bool everything);
+struct quota_ledger *quota_ledger_new(const struct rate_limits *limits);
+void quota_ledger_free(struct quota_ledger *l);
+struct inflight_keys *inflight_keys_new(void);
+void inflight_keys_free(struct inflight_keys *k);
+
+/* For handlers: a change that carries the exchange's audit draft, idempotency and rendering; see src/handlers/change.c. */
+void audit_draft_fill(const struct exchange *x, struct arena *arena, struct audit_draft *draft);
+
+#endif

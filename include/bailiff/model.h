@@ -1,0 +1,214 @@
+/* Taipy's entities and the words of authorization, as plain data with pure rules. No I/O, no locks, no HTTP, no SQL.
+ *
+ * Strings in these structs belong to whoever made them: an arena of the reader, of the change, or of the exchange.
+ * Times are wall-clock milliseconds; 0 means "never". */
+#ifndef BAILIFF_MODEL_H
+#define BAILIFF_MODEL_H
+
+#include "bailiff/fault.h"
+#include "bailiff/permission.h"
+#include "bailiff/text.h"
+
+/* ---- ids ---- */
+enum { CONFIG_ID_MAX = 128, ENTITY_ID_MAX = 200, ENTITY_ID_SIZE = ENTITY_ID_MAX + 1 };
+/* "TASK_<config id>_<uuid4>" and its sisters; prefix is "TASK", "JOB", "DATANODE"; a submission has no config id (NULL). */
+void entity_id_make(const char *prefix, const char *config_id, char out[static ENTITY_ID_SIZE]);
+bool entity_id_valid(struct span id); /* [A-Za-z0-9_-]{1,200}: anything else cannot exist */
+
+/* ---- enumerations: X(enum name, wire name) ---- */
+#define JOB_STATUSES(X)                                                                                                \
+    X(JOB_SUBMITTED, "SUBMITTED")                                                                                      \
+    X(JOB_BLOCKED, "BLOCKED")                                                                                          \
+    X(JOB_PENDING, "PENDING")                                                                                          \
+    X(JOB_RUNNING, "RUNNING")                                                                                          \
+    X(JOB_CANCELED, "CANCELED")                                                                                        \
+    X(JOB_FAILED, "FAILED")                                                                                            \
+    X(JOB_COMPLETED, "COMPLETED")                                                                                      \
+    X(JOB_SKIPPED, "SKIPPED")                                                                                          \
+    X(JOB_ABANDONED, "ABANDONED")
+#define SUBMISSION_STATUSES(X)                                                                                         \
+    X(SUBMISSION_SUBMITTED, "SUBMITTED")                                                                               \
+    X(SUBMISSION_BLOCKED, "BLOCKED")                                                                                   \
+    X(SUBMISSION_PENDING, "PENDING")                                                                                   \
+    X(SUBMISSION_RUNNING, "RUNNING")                                                                                   \
+    X(SUBMISSION_CANCELED, "CANCELED")                                                                                 \
+    X(SUBMISSION_FAILED, "FAILED")                                                                                     \
+    X(SUBMISSION_COMPLETED, "COMPLETED")                                                                               \
+    X(SUBMISSION_UNDEFINED, "UNDEFINED")
+#define SCOPES(X)                                                                                                      \
+    X(SCOPE_SCENARIO, "SCENARIO")                                                                                      \
+    X(SCOPE_CYCLE, "CYCLE")                                                                                            \
+    X(SCOPE_GLOBAL, "GLOBAL")
+#define STORAGE_TYPES(X)                                                                                               \
+    X(STORAGE_PICKLE, "pickle")                                                                                        \
+    X(STORAGE_JSON, "json")                                                                                            \
+    X(STORAGE_CSV, "csv")                                                                                              \
+    X(STORAGE_IN_MEMORY, "in_memory")
+#define X(name, wire) name,
+enum job_status { JOB_STATUSES(X) JOB_STATUS_COUNT };
+enum submission_status { SUBMISSION_STATUSES(X) SUBMISSION_STATUS_COUNT };
+enum data_scope { SCOPES(X) SCOPE_COUNT };
+enum storage_type { STORAGE_TYPES(X) STORAGE_TYPE_COUNT };
+#undef X
+const char *job_status_name(enum job_status s);
+const char *submission_status_name(enum submission_status s);
+const char *data_scope_name(enum data_scope s);
+const char *storage_type_name(enum storage_type s);
+must_check bool job_status_parse(struct span s, enum job_status *ret);
+must_check bool data_scope_parse(struct span s, enum data_scope *ret);
+must_check bool storage_type_parse(struct span s, enum storage_type *ret);
+const char *storage_type_extension(enum storage_type s); /* "p", "json", "csv" */
+
+bool job_status_final(enum job_status s); /* CANCELED, FAILED, COMPLETED, SKIPPED, ABANDONED */
+/* The one table of legal transitions: Taipy's, with RUNNING → PENDING for an attempt that the machine lost. */
+bool job_transition_legal(enum job_status from, enum job_status to);
+/* A submission's status follows from how many of its jobs are in each status. */
+enum submission_status submission_status_of(const unsigned counts[static JOB_STATUS_COUNT]);
+
+/* ---- entities as they are stored ---- */
+struct id_list { /* of strings */
+    const char **items;
+    size_t count;
+};
+
+struct task {
+    int64_t seq; /* position in the store: rises with creation; keyset of lists */
+    int64_t revision;
+    const char *id, *config_id, *owner_id /* NULL: none */, *version;
+    const char *function_module, *function_name; /* of a command: "" and its argv[0] */
+    struct id_list parent_ids, input_ids, output_ids;
+    bool skippable;
+    int64_t created_at_ms;
+    const char *created_by; /* subject */
+};
+
+struct job {
+    int64_t seq, revision;
+    const char *id, *task_id, *task_config_id, *submission_id, *version, *owner_id;
+    enum job_status status;
+    bool force, cancel_requested;
+    int attempt;     /* 0: not started yet */
+    int exit_code;   /* valid if exited */
+    int signal;      /* valid if signaled */
+    bool exited, signaled;
+    int64_t created_at_ms, started_at_ms, ended_at_ms, duration_ms;
+    const char *worker, *progress, *submitted_by, *stacktrace, *error; /* NULL: none */
+};
+
+struct submission {
+    int64_t seq;
+    const char *id, *entity_id, *entity_type, *entity_config_id, *version, *submitted_by;
+    struct id_list job_ids;
+    enum submission_status status;
+    int64_t created_at_ms;
+};
+
+struct data_node {
+    int64_t seq, revision;
+    const char *id, *config_id, *owner_id, *version, *name;
+    enum data_scope scope;
+    enum storage_type storage_type;
+    struct id_list parent_ids; /* tasks that use it */
+    int64_t created_at_ms, last_edit_ms /* 0: never written */, validity_period_ms /* 0: for ever */;
+    bool edit_in_progress;      /* an unfinished job will write it */
+    const char *editor_id;      /* that job, or NULL */
+    const char *file;           /* below the storage folder: the value's immutable file; NULL: none */
+    const char *path;           /* a file of the user's own, or NULL */
+    const char *properties;     /* JSON object */
+};
+
+/* ---- the application: what can be created. Immutable once loaded. ---- */
+struct data_node_config {
+    const char *id;
+    enum data_scope scope;
+    enum storage_type storage_type;
+    const char *default_file; /* name below the folder of defaults (as loaded) or below storage (once stored); NULL */
+    const char *path;         /* absolute, or NULL */
+    int64_t validity_period_ms;
+    const char *properties;   /* JSON object text */
+    size_t line;              /* in the application's file; 0: unknown */
+};
+struct task_config {
+    const char *id;
+    const char *module, *function; /* both NULL for a command */
+    struct id_list command;        /* empty for a function */
+    struct id_list environment;    /* NAME=value */
+    const struct data_node_config **inputs, **outputs;
+    size_t input_count, output_count;
+    bool skippable;
+    int64_t timeout_ms; /* 0: none */
+    enum data_scope scope; /* the narrowest of its data nodes'; GLOBAL without any */
+};
+struct sequence_config {
+    const char *name;
+    struct id_list tasks;
+};
+struct scenario_config {
+    const char *id;
+    struct id_list tasks, additional_data_nodes;
+    const char *frequency; /* or NULL */
+    struct sequence_config *sequences;
+    size_t sequence_count;
+};
+struct manifest {
+    struct arena arena; /* owns everything below */
+    const char *version, *root;
+    unsigned workers; /* 0: not said */
+    struct data_node_config *data_nodes;
+    struct task_config *tasks;
+    struct scenario_config *scenarios;
+    size_t data_node_count, task_count, scenario_count;
+};
+struct manifest *manifest_new(void);
+void manifest_free(struct manifest *m);
+static inline void manifest_freep(struct manifest **m)
+{
+    manifest_free(*m);
+}
+const struct task_config *manifest_task(const struct manifest *m, const char *config_id); /* NULL: unknown */
+const struct data_node_config *manifest_data_node(const struct manifest *m, const char *config_id);
+/* Reads and checks a manifest (format: src/jobs/PROTOCOL.md). It comes from a process that may be hostile: every member is checked,
+ * names of defaults cannot leave their folder, the graph must be acyclic. */
+must_check bool manifest_read(struct span json, struct manifest **ret, struct fault *fault);
+
+/* ---- identity, decision, scope ---- */
+struct identity { /* immutable, counted; any thread */
+    unsigned references;
+    char *issuer, *subject;
+    char *token_id;      /* jti, or NULL */
+    char *client;        /* azp or client_id, or NULL */
+    int64_t issued_at_s, expires_at_s;
+    char **roles;        /* ours, after mapping; sorted, no duplicates */
+    size_t role_count;
+};
+struct identity *identity_ref(struct identity *i);
+void identity_unref(struct identity *i); /* NULL ok */
+
+struct decision {
+    bool allowed;
+    enum permission permission;
+    char id[37];        /* UUIDv7: stands in the audit record; only made for refusals and changes */
+    const char *reason; /* static: "granted", "no role grants it", "public" … */
+    const char *role;   /* the role that granted it; belongs to the policy snapshot; or NULL */
+};
+
+/* What of the store a caller may see and touch. Every read and every change takes one. Today it is everything or nothing; queries ask it. */
+struct scope {
+    bool everything;
+};
+bool scope_allows(const struct scope *scope, const char *owner_id);
+
+/* ---- what an audit record will say; the writer adds sequence, time, outcome and hashes ---- */
+struct audit_draft {
+    const char *action;    /* "task.create", "job.cancel", "request.refuse", "server.start" … */
+    const char *target;    /* id of what it was done to, or NULL */
+    const char *issuer, *subject, *token_id, *roles /* space-separated */;
+    const char *address;   /* client */
+    const char *request_id, *client_request_id, *method, *path;
+    const char *permission, *decision_id, *reason;
+    const char *detail;    /* JSON object or NULL */
+    int status;            /* HTTP status answered, where there is one; 0 otherwise */
+    uint64_t count;        /* of a counted record; 1 otherwise (0 is read as 1) */
+};
+
+#endif

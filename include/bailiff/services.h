@@ -1,0 +1,61 @@
+/* What handlers and middleware need from everywhere, filled by app. Nobody calls upwards.
+ *
+ * A `struct services` is made once and shared by all loops; snapshots in it are swapped whole and pinned by each exchange. A
+ * `struct bench` belongs to one loop. */
+#ifndef BAILIFF_SERVICES_H
+#define BAILIFF_SERVICES_H
+
+#include <pthread.h>
+
+#include "bailiff/auth.h"
+#include "bailiff/http.h"
+#include "bailiff/jobs.h"
+#include "bailiff/policy.h"
+#include "bailiff/store.h"
+
+/* What SIGHUP replaces, as one counted whole. */
+struct snapshot {
+    unsigned references;
+    struct policy *policy;
+    struct verifier *verifier;
+};
+struct snapshot *snapshot_new(struct policy *policy, struct verifier *verifier); /* takes both over */
+struct snapshot *snapshot_ref(struct snapshot *s);
+void snapshot_unref(void *s); /* void *: an exchange's cleanup */
+
+struct rate_limits {
+    unsigned address_requests_per_s, address_burst; /* 0: no limit */
+    unsigned subject_requests_per_s, subject_burst;
+    unsigned subject_concurrent;         /* exchanges of one subject at once */
+    unsigned refusals_recorded_a_minute; /* singly, by address prefix and reason; the rest is one counted record */
+};
+
+struct services {
+    struct log *log;
+    struct store *store;
+    struct jobs *jobs;
+    const struct manifest *manifest;
+    enum wire wire;
+    const char *public_url; /* no trailing slash */
+    const char *realm;
+    const char *const *issuers; /* named by the resource's metadata (RFC 9728) */
+    size_t issuer_count;
+    const char *const *cors_origins;
+    size_t cors_origin_count;
+    struct rate_limits limits;
+    bool same_user;          /* /readyz says so */
+    struct refusal_ledger *refusals; /* middleware's: counts what is not recorded singly */
+    struct quota_ledger *quotas;     /* middleware's: by address and by subject */
+    struct inflight_keys *inflight;  /* middleware's: Idempotency-Keys in progress */
+    pthread_mutex_t *snapshot_lock;
+    struct snapshot **snapshot;      /* the current one */
+};
+struct snapshot *services_pin(const struct services *services); /* any thread; unref it */
+
+struct bench {
+    struct store_reader *reader;
+    struct token_cache *tokens;
+    struct snapshot *snapshot; /* this loop's latest: refreshed once a turn, so that pinning costs no lock */
+};
+
+#endif

@@ -1,0 +1,220 @@
+/* The store: one SQLite database, one writer thread, a reader for each loop. The only module that knows SQL.
+ *
+ * Every change is a function that the writer runs inside its transaction, in a savepoint of its own, together with the
+ * change's audit record and, where there is one, its idempotency row. The writer drains its queue into one transaction, commits with
+ * synchronous=FULL, and only then tells anybody. What was acknowledged is on disk. */
+#ifndef BAILIFF_STORE_H
+#define BAILIFF_STORE_H
+
+#include "bailiff/audit.h"
+#include "bailiff/fault.h"
+#include "bailiff/log.h"
+#include "bailiff/model.h"
+
+struct store;
+struct store_reader;
+struct store_txn; /* the writer's open transaction; only inside change.apply */
+
+/* A job's status as it became durable. */
+struct job_event {
+    char job_id[ENTITY_ID_SIZE];
+    char task_config_id[CONFIG_ID_MAX + 1];
+    enum job_status status;
+    bool cancel_requested;
+    int64_t revision;
+};
+
+struct store_options {
+    const char *folder;      /* made 0700 if missing; holds bailiff.db, lock, backups/ */
+    unsigned queue_max;      /* requests' changes waiting; beyond it UNAVAILABLE. 0: 4096 */
+    unsigned batch_max;      /* changes in one transaction. 0: 256 */
+    unsigned idempotency_ttl_s; /* 0: 86400 */
+    struct log *log;
+    /* Called by the writer thread after each COMMIT that changed jobs; must be quick and must not submit synchronously. */
+    void (*on_jobs)(void *arg, const struct job_event *events, size_t count);
+    void *on_jobs_arg;
+};
+
+/* Locks the folder (CONFLICT: another server has it), opens or makes the database, refuses one of a newer version,
+ * backs up and migrates an older one, proves the end of the audit chain, starts the writer. */
+must_check bool store_open(const struct store_options *options, struct store **ret_store, struct fault *fault);
+void store_close(struct store *store); /* finishes what is queued, checkpoints, unlocks; NULL ok */
+/* The folder's lock alone, for subcommands that work while no server runs. */
+must_check bool store_lock(const char *folder, int *ret_fd, struct fault *fault);
+/* False if changes cannot be written now (full disk, I/O error); says why. Recovers by itself when writing works again. Any thread. */
+must_check bool store_healthy(struct store *store, struct fault *fault);
+size_t store_queue_length(struct store *store); /* any thread; for limits and health */
+const uint8_t *store_secret(const struct store *store); /* 32 bytes made once a database: cursors are authenticated with it */
+
+/* ---- changes ---- */
+enum change_class {
+    CHANGE_REQUEST, /* bounded by queue_max */
+    CHANGE_REFUSAL, /* audit of refusals: may use a quarter of queue_max, so that a flood leaves room for work */
+    CHANGE_JOB,     /* the job thread's own transitions and the server's own records: never refused */
+};
+
+struct stored_answer { /* what a client is told; opaque to the store */
+    int status;
+    const char *headers; /* "Name: value\n" each; or NULL */
+    const char *body;
+    size_t body_len;
+    bool keep; /* store it for the Idempotency-Key */
+};
+
+struct change {
+    struct arena arena; /* owns everything that the change points to */
+    enum change_class class;
+    /* Runs on the writer, inside a savepoint; false undoes what it did (and nothing else). NULL: only the audit record. */
+    bool (*apply)(struct store_txn *txn, struct change *change, struct fault *fault);
+    void *input, *outcome; /* apply's own */
+    bool audited;          /* write `audit` (outcome: done, failed, or as `refused` says) */
+    bool refused;
+    struct audit_draft audit; /* apply and render may still fill target, detail, status */
+    /* Runs on the writer after apply, either way, with `ok` and `fault` set; fills `answer` (and audit.status). Or NULL. */
+    void (*render)(struct change *change);
+    struct stored_answer answer;
+    bool idempotent; /* the next two are set */
+    uint8_t idempotency_key[32];     /* digest of issuer, subject, method, path and key */
+    uint8_t idempotency_request[32]; /* digest of the request */
+    bool replayed;                   /* the answer is an earlier one's; apply did not run, nothing was recorded */
+    bool ok;                         /* apply succeeded and the commit too */
+    struct fault fault;              /* otherwise */
+    /* Writer thread, after COMMIT or its failure: takes the change over. */
+    void (*done)(struct change *change);
+    void *done_arg;
+    struct change *next; /* the store's */
+};
+struct change *change_new(void);
+void change_free(void *change); /* NULL ok; void * so that it can free a ticket's payload */
+/* Queues the change and takes it over; on failure (UNAVAILABLE: full, or the store cannot write) it stays the caller's. Any thread. */
+must_check bool store_submit(struct store *store, struct change *change, struct fault *fault);
+/* Waits for the commit: for start-up, subcommands and tests. The change stays the caller's. */
+must_check bool store_submit_wait(struct store *store, struct change *change, struct fault *fault);
+
+/* ---- inside a transaction: each checks the scope; results live in `arena` ---- */
+int64_t txn_now_ms(const struct store_txn *txn); /* one time for the whole change; never before the previous one's */
+
+struct task_creation {
+    const struct manifest *manifest;
+    const struct task_config *config;
+    const char *created_by;
+    bool reuse; /* give back the unowned task of the same configuration and version if there is one (api.wire: taipy) */
+};
+must_check bool txn_create_task(struct store_txn *txn, const struct scope *scope, const struct task_creation *creation,
+                                struct arena *arena, struct task *ret_task, struct fault *fault);
+/* if_match: revision that must still be current (PRECONDITION otherwise); -1: any. CONFLICT while it has an unfinished job.
+ * Its data nodes and finished jobs stay. */
+must_check bool txn_delete_task(struct store_txn *txn, const struct scope *scope, const char *id, int64_t if_match,
+                                struct fault *fault);
+/* Makes a submission and its job, takes the locks on the outputs; the job is PENDING, or BLOCKED while an input is unwritten or
+ * will be written by an earlier unfinished job. */
+must_check bool txn_submit_task(struct store_txn *txn, const struct scope *scope, const char *task_id, bool force,
+                                const char *submitted_by, struct arena *arena, struct task *ret_task,
+                                struct job *ret_job, struct submission *ret_submission, struct fault *fault);
+/* SUBMITTED, BLOCKED, PENDING → CANCELED at once (its dependents ABANDONED). RUNNING: marks it, *ret_job is still RUNNING, and
+ * the job event says cancel_requested. CONFLICT when it had ended. */
+must_check bool txn_cancel_job(struct store_txn *txn, const struct scope *scope, const char *id, struct arena *arena,
+                               struct job *ret_job, struct fault *fault);
+
+struct job_start { /* what an executor needs */
+    bool skipped; /* the job became SKIPPED instead */
+    int64_t attempt_number; /* unique in this database, rising */
+    struct job job;
+    struct task task;
+    struct data_node *inputs, *outputs; /* in the task's order */
+    size_t input_count, output_count;
+};
+/* PENDING → RUNNING (attempt counted) or → SKIPPED. CONFLICT if it is not PENDING any more. */
+must_check bool txn_start_job(struct store_txn *txn, const char *id, const char *worker, struct arena *arena,
+                              struct job_start *ret_start, struct fault *fault);
+
+struct job_output {
+    const char *data_node_id;
+    const char *file; /* new immutable file below the storage folder */
+    bool publish;     /* the data node has a path of the user's own: an intent is stored, its lock stays until txn_published */
+};
+struct job_end {
+    const char *job_id;
+    int attempt;            /* must be the current one, else CONFLICT: a late message of an earlier attempt changes nothing */
+    enum job_status status; /* COMPLETED, FAILED, CANCELED, or PENDING (lost by the machine: start again) */
+    bool exited, signaled;
+    int exit_code, signal;
+    const char *error, *stacktrace;
+    const struct job_output *outputs; /* COMPLETED: one for each output of the task */
+    size_t output_count;
+};
+/* RUNNING → its end: data nodes, locks, submission and dependents (BLOCKED → PENDING, or ABANDONED) in the same transaction. A job whose
+ * cancellation was asked for and that is lost becomes CANCELED. */
+must_check bool txn_end_job(struct store_txn *txn, const struct job_end *end, struct fault *fault);
+must_check bool txn_published(struct store_txn *txn, const char *data_node_id, const char *file, struct fault *fault);
+/* At start, when no attempt is alive: RUNNING jobs → PENDING (restart) or FAILED, cancel-requested ones → CANCELED;
+ * locks without an unfinished job are removed. */
+must_check bool txn_recover_jobs(struct store_txn *txn, bool restart, unsigned *ret_restarted, unsigned *ret_failed,
+                                 struct fault *fault);
+
+/* ---- reading: a reader belongs to one thread ---- */
+must_check bool store_reader_open(struct store *store, struct store_reader **ret_reader, struct fault *fault);
+void store_reader_free(struct store_reader *reader); /* NULL ok */
+/* Ends the read transaction that the first read of this loop turn began. Call it once a turn, before completions are handled,
+ * so that a client sees its own write. */
+void store_reader_turn_end(struct store_reader *reader);
+
+must_check bool store_find_task(struct store_reader *reader, const struct scope *scope, const char *id,
+                                struct arena *arena, struct task *ret_task, struct fault *fault);
+must_check bool store_find_job(struct store_reader *reader, const struct scope *scope, const char *id,
+                               struct arena *arena, struct job *ret_job, struct fault *fault);
+must_check bool store_find_submission(struct store_reader *reader, const struct scope *scope, const char *id,
+                                      struct arena *arena, struct submission *ret_submission, struct fault *fault);
+must_check bool store_find_data_node(struct store_reader *reader, const struct scope *scope, const char *id,
+                                     struct arena *arena, struct data_node *ret_data_node, struct fault *fault);
+
+enum list_sort { SORT_CREATED, SORT_ID, SORT_CONFIG_ID };
+struct list_query {
+    enum list_sort sort;
+    bool descending;
+    const char *config_id, *owner_id, *version, *task_id /* jobs */; /* NULL: any */
+    int status; /* enum job_status; -1: any */
+    int64_t created_after_ms, created_before_ms; /* exclusive; 0: any */
+};
+struct list_position { /* where a list stands; zeroed at the start; plain data, so that a cursor can carry it */
+    int64_t last_seq;  /* highest seq that belongs to this list: fixed by the first step, so that a list under writes ends */
+    int64_t seq;       /* of the last row looked at */
+    char key[ENTITY_ID_SIZE]; /* its sort key when sorting by text */
+    bool started, ended;
+};
+/* One step: looks at no more than rows_max rows behind *position, fills up to rows_max results, moves *position. A step may
+ * yield nothing and yet not be the end. No read transaction outlives the loop turn. */
+must_check bool store_list_tasks(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
+                                 struct list_position *position, size_t rows_max, struct arena *arena,
+                                 struct task *ret_rows, size_t *ret_count, struct fault *fault);
+must_check bool store_list_jobs(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
+                                struct list_position *position, size_t rows_max, struct arena *arena,
+                                struct job *ret_rows, size_t *ret_count, struct fault *fault);
+must_check bool store_list_data_nodes(struct store_reader *reader, const struct scope *scope,
+                                      const struct list_query *query, struct list_position *position, size_t rows_max,
+                                      struct arena *arena, struct data_node *ret_rows, size_t *ret_count,
+                                      struct fault *fault);
+
+/* NOT_FOUND: no such key. Else the stored answer and the digest of the request it belongs to. */
+must_check bool store_find_answer(struct store_reader *reader, const uint8_t key[static 32], struct arena *arena,
+                                  uint8_t ret_request[static 32], struct stored_answer *ret_answer, struct fault *fault);
+
+/* For the job thread at start: jobs in PENDING, oldest first, from *after on; and publish intents. */
+must_check bool store_next_pending(struct store_reader *reader, int64_t after_seq, size_t max, struct arena *arena,
+                                   struct job *ret_rows, size_t *ret_count, struct fault *fault);
+struct publish_intent {
+    const char *data_node_id, *file, *path;
+};
+must_check bool store_publish_intents(struct store_reader *reader, struct arena *arena,
+                                      struct publish_intent **ret_rows, size_t *ret_count, struct fault *fault);
+/* Files below storage that some data node points to: for the collection of old ones. */
+must_check bool store_file_in_use(struct store_reader *reader, const char *file, bool *ret_in_use, struct fault *fault);
+
+/* Verifies the whole chain of a database file, read-only, whether or not a server runs on it. */
+struct audit_report {
+    int64_t records, first_seq, last_seq;
+    char head[2 * AUDIT_HASH_SIZE + 1];
+};
+must_check bool store_verify_audit(const char *folder, struct audit_report *ret_report, struct fault *fault);
+
+#endif

@@ -1,0 +1,95 @@
+"""Answers `run`: loads a task's inputs, calls its function, stores what it returns."""
+
+import os
+import sys
+from itertools import islice
+
+from . import storage
+from .errors import describe, stack_of
+from .functions import attribute
+
+
+class Failed(Exception):
+    """The run failed; the line says where, the cause (if any) why."""
+
+
+_functions = {}
+
+
+def run(request):
+    """The answer to a run request."""
+    try:
+        # First the function: its module must be there before the inputs that are of its classes.
+        function = _function(request["module"], request["function"])
+        values = [_load(node) for node in request["inputs"]]
+        result = function(*values)
+        del values
+        _store(request["outputs"], result)
+    except Failed as failure:
+        cause = failure.__cause__
+        return _failure(str(failure), stack_of(cause) if cause else str(failure))
+    except BaseException as error:  # whatever users' code raises, SystemExit and KeyboardInterrupt included
+        return _failure(describe(error), stack_of(error))
+    return {"op": "done", "ok": True}
+
+
+def _failure(error, stacktrace):
+    return {"op": "done", "ok": False, "error": error, "stacktrace": stacktrace}
+
+
+def forget_functions():
+    _functions.clear()
+
+
+def _function(module, name):
+    function = _functions.get((module, name))
+    if function is None:
+        __import__(module)
+        function = attribute(sys.modules[module], name.split("."))
+        _functions[module, name] = function
+    return function
+
+
+def _load(node):
+    try:
+        return storage.load(node["storage_type"], node["path"], node["properties"])
+    except BaseException as error:
+        raise Failed(f"Input {node['config_id']} cannot be read: {describe(error)}") from error
+
+
+def _store(nodes, result):
+    """Writes each output's file; after a failure none of them is left."""
+    values = _values(nodes, result)
+    written = []
+    try:
+        for node, value in zip(nodes, values):
+            try:
+                with storage.create(node["path"]) as file:
+                    written.append(node["path"])
+                    storage.dump(value, node["storage_type"], node["properties"], file)
+            except BaseException as error:
+                raise Failed(
+                    f"Output {node['config_id']} cannot be stored as {node['storage_type']}: {describe(error)}"
+                ) from error
+    except Failed:
+        for path in written:
+            os.unlink(path)
+        raise
+
+
+def _values(nodes, result):
+    """One value for each output: the result itself for one, its items for several."""
+    if len(nodes) == 0:
+        return []
+    if len(nodes) == 1:
+        return [result]
+    names = ", ".join(node["config_id"] for node in nodes)
+    if isinstance(result, (str, bytes, dict, set)) or not hasattr(result, "__iter__"):
+        raise Failed(
+            f"The function returned a value of type {type(result).__name__}, but the task has {len(nodes)} outputs ({names})."
+        )
+    values = list(islice(result, len(nodes) + 1))
+    if len(values) != len(nodes):
+        more = "more" if len(values) > len(nodes) else "fewer"
+        raise Failed(f"The function returned {more} than {len(nodes)} values; the task's outputs are {names}.")
+    return values
