@@ -10,12 +10,12 @@
 #include "bailiff/model.h"
 
 /* X(enum name, JWA name): RFC 7518, RFC 8037 */
-#define JWT_ALGORITHMS(X)                                                                                              \
-    X(ALG_RS256, "RS256") X(ALG_RS384, "RS384") X(ALG_RS512, "RS512")                                                  \
-    X(ALG_PS256, "PS256") X(ALG_PS384, "PS384") X(ALG_PS512, "PS512")                                                  \
-    X(ALG_ES256, "ES256") X(ALG_ES384, "ES384") X(ALG_ES512, "ES512")                                                  \
-    X(ALG_EDDSA, "EdDSA")                                                                                              \
-    X(ALG_HS256, "HS256") X(ALG_HS384, "HS384") X(ALG_HS512, "HS512")
+#define JWT_ALGORITHMS(X)                                                                                         \
+    X(ALG_RS256, "RS256")                                                                                         \
+    X(ALG_RS384, "RS384")                                                                                         \
+    X(ALG_RS512, "RS512")                                                                                         \
+    X(ALG_PS256, "PS256") X(ALG_PS384, "PS384") X(ALG_PS512, "PS512") X(ALG_ES256, "ES256") X(ALG_ES384, "ES384") \
+        X(ALG_ES512, "ES512") X(ALG_EDDSA, "EdDSA") X(ALG_HS256, "HS256") X(ALG_HS384, "HS384") X(ALG_HS512, "HS512")
 #define X(name, wire) name,
 enum jwt_algorithm { JWT_ALGORITHMS(X) ALG_COUNT };
 #undef X
@@ -31,26 +31,27 @@ struct role_mapping {
     const char *from, *to; /* the provider's name, ours */
 };
 
-struct issuer_options { /* strings stay with the caller during verifier_new only */
-    const char *issuer;             /* exact value of iss */
-    const char *const *audiences;   /* at least one; a token must name one of them */
+struct issuer_options {           /* strings stay with the caller during verifier_new only */
+    const char *issuer;           /* exact value of iss */
+    const char *const *audiences; /* at least one; a token must name one of them */
     size_t audience_count;
     const char *jwks_file, *pem_file, *secret_file; /* exactly one; public keys or, for HS, a secret */
-    const char *algorithm;          /* required for PEM keys of RSA (which otherwise fit six) and for secrets; else optional */
-    const char *key_id;             /* kid of the PEM key or secret; NULL: any kid fits */
-    const char *const *algorithms;  /* allowed; none: every one that its keys pin */
+    /* Required for RSA keys (which fit six) and secrets that do not name theirs, unless `algorithms` leaves only one. */
+    const char *algorithm;
+    const char *key_id;            /* kid of the PEM key or secret; NULL: any kid fits */
+    const char *const *algorithms; /* allowed; none: every one that its keys pin */
     size_t algorithm_count;
     enum token_profile profile;
     const char *const *role_claims; /* JSON pointers; arrays of strings or space-separated strings; none: "/roles" */
     size_t role_claim_count;
     const struct role_mapping *role_map; /* none: names that are ours pass as they are */
     size_t role_map_count;
-    const char *role_prefix;        /* taken off before mapping; NULL: none */
-    unsigned roles_max;             /* more roles than this refuse the token; 0: 64 */
-    unsigned leeway_s;              /* for exp, nbf, iat; at most 300 */
-    unsigned lifetime_max_s;        /* exp - iat; 0: 86400 */
-    bool require_token_use;         /* our own issuer: token_use must be "access" */
-    const char *where;              /* "bailiff.yaml:31": for faults */
+    const char *role_prefix; /* taken off before mapping; names without it are not for us and are dropped; NULL: none */
+    unsigned roles_max;      /* more roles than this refuse the token; 0: 64 */
+    unsigned leeway_s;       /* for exp, nbf, iat; at most 300 */
+    unsigned lifetime_max_s; /* exp - iat; 0: 86400 */
+    bool require_token_use;  /* our own issuer: token_use must be "access" */
+    const char *where;       /* "bailiff.yaml:31": for faults */
 };
 
 enum { TOKEN_SIZE_MAX = 16384 };
@@ -60,19 +61,20 @@ struct verifier;
 must_check bool verifier_new(const struct issuer_options *issuers, size_t count, struct verifier **ret_verifier,
                              struct fault *fault);
 struct verifier *verifier_ref(struct verifier *v); /* any thread */
-void verifier_unref(struct verifier *v);
+void verifier_unref(struct verifier *v);           /* NULL ok */
 
 /* Judges a token. On refusal the fault is UNAUTHENTICATED, its message an error_description for the client (RFC 6750 §3: no
  * quotes, no backslash), its detail a short stable reason for log and audit ("expired", "bad signature", "unknown key" …).
- * now_s is wall-clock time. Any thread. ret_digest is the SHA-256 of what was signed (header.payload). */
-must_check bool verifier_check(const struct verifier *v, struct span token, int64_t now_s, struct identity **ret_identity,
-                               struct fault *fault);
+ * now_s is wall-clock time. Any thread. */
+must_check bool verifier_check(const struct verifier *v, struct span token, int64_t now_s,
+                               struct identity **ret_identity, struct fault *fault);
 
-/* Verified tokens, by the digest of what was signed *and* of the whole token; bounded; one per loop, no locks. An entry lives until its token
- * expires (with leeway), and only for the verifier that made it. */
+/* Verified tokens, by the digest of what was signed; the very same signature is answered from memory, another one is verified and
+ * leads to the same identity. At most `capacity` tokens (but at least 8), the longest unused go first; one per loop, no locks. An entry
+ * lives until its token expires (with leeway), and only for the verifier that made it, which it keeps alive. */
 struct token_cache;
 struct token_cache *token_cache_new(size_t capacity);
-void token_cache_free(struct token_cache *c);
+void token_cache_free(struct token_cache *c); /* NULL ok */
 /* verifier_check with memory in front of it. */
 must_check bool token_cache_check(struct token_cache *c, const struct verifier *v, struct span token, int64_t now_s,
                                   struct identity **ret_identity, struct fault *fault);
@@ -83,12 +85,13 @@ struct token_request {
     const char *const *roles;
     size_t role_count;
     unsigned ttl_s;
-    const char *key_file;  /* PEM private key (RSA ≥ 2048, EC P-256/384/521) or secret; must not be readable by others */
-    const char *algorithm; /* NULL: from the key: RS256, ES256/384/512 */
-    const char *key_id;    /* NULL: RFC 7638 thumbprint of the public key */
+    const char *key_file; /* PEM private key (RSA ≥ 2048, EC P-256/384/521) or secret; must not be readable by others */
+    const char *algorithm; /* NULL: from the key: RS256, ES256/384/512; required for a secret */
+    const char *key_id;    /* NULL: RFC 7638 thumbprint of the public key; none for a secret */
 };
+/* iss, aud, sub, iat, exp, jti, roles, token_use=access. What a verifier would refuse is not issued: INVALID says why. */
 must_check bool token_issue(const struct token_request *request, int64_t now_s, char **ret_token, struct fault *fault);
-/* Makes an EC P-256 key pair: private PEM (0600) and JWKS with the public key. Refuses to overwrite. */
+/* Makes an EC P-256 key pair: private PEM (0600) and JWKS with the public key (0644). Refuses to overwrite either. */
 must_check bool token_key_generate(const char *private_file, const char *jwks_file, struct fault *fault);
 
 #endif

@@ -33,6 +33,12 @@
         __auto_type min_b = (b);                                                                                       \
         min_a < min_b ? min_a : min_b;                                                                                 \
     })
+#define MAX(a, b)                                                                                                      \
+    ({                                                                                                                 \
+        __auto_type max_a = (a);                                                                                       \
+        __auto_type max_b = (b);                                                                                       \
+        max_a > max_b ? max_a : max_b;                                                                                 \
+    })
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 
 /* Never NULL; abort when there is no memory. Free with free(). */

@@ -300,5 +300,6 @@ def _chart(monthly):
     for number, found in sorted(groups.items()):
         warmth = statistics.fmean(month["mean_temp_max"] for month in found)
         rain = statistics.fmean(month["precipitation"] for month in found)
-        lines.append(f"{MONTHS[number - 1]} {warmth:6.1f} {'▆' * max(0, round(warmth)):<30}{rain:6.0f} {'▆' * round(rain / 6)}")
+        bars = "▆" * max(0, round(warmth)), "▆" * round(rain / 6)
+        lines.append(f"{MONTHS[number - 1]} {warmth:6.1f} {bars[0]:<30}{rain:6.0f} {bars[1]}")
     return "\n".join(lines)

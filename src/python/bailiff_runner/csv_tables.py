@@ -17,7 +17,7 @@ _MISSING = frozenset(
 )
 _INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _FLOAT = re.compile(r"\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf|infinity)\s*", re.ASCII | re.IGNORECASE)
-_BOOLEANS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
+_BOOLEANS = {"true": True, "false": False}
 _FIELD_MAX = 1 << 30
 # Config.export writes classes by their full names.
 _EXPOSED = {
@@ -138,14 +138,23 @@ def infer(column):
     present = [text for text in column if text not in _MISSING]
     complete = len(present) == len(column)
     if all(map(_INTEGER.fullmatch, present)) and present:
-        if all(len(text) < 25 and -(2**63) <= int(text) < 2**64 for text in present):
+        if _fit_64_bits(present):
             kind = int if complete else float
             return [kind(text) if text not in _MISSING else None for text in column]
     elif all(map(_FLOAT.fullmatch, present)):
         return [float(text) if text not in _MISSING else None for text in column]
-    elif all(text in _BOOLEANS for text in present):
-        return [_BOOLEANS[text] if text not in _MISSING else None for text in column]
+    elif all(text.lower() in _BOOLEANS for text in present):
+        return [_BOOLEANS[text.lower()] if text not in _MISSING else None for text in column]
     return [text if text not in _MISSING else None for text in column]
+
+
+def _fit_64_bits(texts):
+    """Signed, or unsigned: beyond that, pandas leaves a column as text."""
+    if any(len(text) > 100 for text in texts):
+        return False
+    numbers = [int(text) for text in texts]
+    low, high = min(numbers), max(numbers)
+    return -(2**63) <= low and high < (2**63 if low < 0 else 2**64)
 
 
 def dump(value, properties, file):

@@ -54,17 +54,22 @@ def without_paths(line):
 
 
 def stack_of(error):
-    """The stack trace, beginning at the user's own code, never longer than STACK_MAX bytes."""
+    """The stack trace without this package's own frames, never longer than STACK_MAX bytes."""
     import traceback
 
     try:
-        trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-            trace = trace.tb_next
-        text = "".join(traceback.format_exception(type(error), error, trace))
+        trace = traceback.TracebackException.from_exception(error)
+        _drop_own_frames(trace)
+        text = "".join(trace.format())
     except BaseException:  # out of memory, or an exception that misbehaves when it is looked at
         text = describe(error)
     return bounded(_FORBIDDEN_IN_TEXT.sub("\ufffd", text), STACK_MAX)
+
+
+def _drop_own_frames(trace):
+    while trace is not None:
+        trace.stack[:] = [frame for frame in trace.stack if not frame.filename.startswith(_PACKAGE)]
+        trace = trace.__cause__ or trace.__context__
 
 
 def bounded(text, limit):

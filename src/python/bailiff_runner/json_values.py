@@ -112,7 +112,7 @@ def _wrap_uncommon(value):
         return {TYPE: f"dataclass-{kind.__module__}-{kind.__qualname__}", VALUE: fields}
     if isinstance(value, (os.PathLike, uuid.UUID)):
         return str(value)
-    raise TypeError(f"a value of type {kind.__qualname__} has no form in JSON")
+    raise StorageError(f"A value of type {kind.__qualname__} has no form in JSON.")
 
 
 def _revive(found):

@@ -43,11 +43,12 @@ def _load(storage_type, path, properties):
 
 def _write(path, document):
     try:
-        with storage.create(path) as file:
+        file = storage.create(path)
+    except OSError as error:
+        raise _NotWritten from error  # and what is there already is not ours to remove
+    try:
+        with file:
             file.write(document)
     except OSError as error:
-        try:
-            os.unlink(path)
-        except OSError:
-            pass
+        os.unlink(path)
         raise _NotWritten from error

@@ -22,7 +22,7 @@ def run(request):
         # First the function: its module must be there before the inputs that are of its classes.
         function = _function(request["module"], request["function"])
         values = [_load(node) for node in request["inputs"]]
-        result = function(*values)
+        result = _call(function, values)
         del values
         _store(request["outputs"], result)
     except Failed as failure:
@@ -48,6 +48,21 @@ def _function(module, name):
         function = attribute(sys.modules[module], name.split("."))
         _functions[module, name] = function
     return function
+
+
+def _call(function, values):
+    process = os.getpid()
+    status = 1
+    try:
+        result = function(*values)
+        status = 0
+        return result
+    finally:
+        # A fork that comes back from the user's function must neither store outputs nor answer.
+        if os.getpid() != process:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os._exit(status)
 
 
 def _load(node):
@@ -85,9 +100,8 @@ def _values(nodes, result):
         return [result]
     names = ", ".join(node["config_id"] for node in nodes)
     if isinstance(result, (str, bytes, dict, set)) or not hasattr(result, "__iter__"):
-        raise Failed(
-            f"The function returned a value of type {type(result).__name__}, but the task has {len(nodes)} outputs ({names})."
-        )
+        kind = type(result).__name__
+        raise Failed(f"The function returned a value of type {kind}, but the task has {len(nodes)} outputs ({names}).")
     values = list(islice(result, len(nodes) + 1))
     if len(values) != len(nodes):
         more = "more" if len(values) > len(nodes) else "fewer"

@@ -27,7 +27,6 @@ def main():
     # A process that the users' code forks must not keep the connection open, nor answer on it.
     os.register_at_fork(after_in_child=channel.close)
     _own_standard_streams()
-    worker = os.getpid()
     application = _Application()
     status = 0
     try:
@@ -36,8 +35,6 @@ def main():
             if request is None:
                 break
             answer = _answer(request, application)
-            if os.getpid() != worker:
-                os._exit(0)  # a fork that came back from the user's function: its work is done
             _flush()
             channel.send(answer)
     except frames.BrokenFrame as error:

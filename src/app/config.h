@@ -1,0 +1,150 @@
+/* bailiff.yaml as a struct. Read once at start and again on SIGHUP; immutable afterwards. Main thread.
+ *
+ * Every setting is one row of the tables in config_schema.c; the same rows read, check and print it. */
+#ifndef APP_CONFIG_H
+#define APP_CONFIG_H
+
+#include "app/problems.h"
+#include "app/yaml.h"
+#include "bailiff/auth.h"
+#include "bailiff/http.h"
+#include "bailiff/log.h"
+#include "bailiff/model.h"
+#include "bailiff/policy.h"
+#include "bailiff/services.h"
+
+/* Each section starts with the node it was read from (NULL: it is not in the file), so that later checks can name lines. */
+struct config_listener {
+    const struct yaml_node *node;
+    const char *address;
+    unsigned port;
+    bool tls;
+    const char *certificate, *key, *client_ca;
+};
+struct config_issuer {
+    const struct yaml_node *node;
+    const char *issuer;
+    struct id_list audiences;
+    const char *jwks_file, *pem_file, *secret_file;
+    const char *algorithm, *key_id;
+    struct id_list algorithms;
+    int profile; /* enum token_profile */
+    struct id_list role_claims;
+    struct config_role_map {
+        struct role_mapping *items;
+        size_t count;
+    } role_map;
+    const char *role_prefix;
+    unsigned roles_max;
+    unsigned leeway_ms;
+    uint64_t lifetime_max_ms;
+    int token_use; /* 1: must be "access" */
+};
+struct config_sections { /* a list of one of the above */
+    void *items;
+    size_t count;
+};
+
+struct config {
+    struct arena arena; /* owns everything below */
+    const char *file;   /* as it was named */
+    const char *folder; /* absolute: what relative paths are relative to */
+    const struct yaml_node *node;
+
+    struct config_server {
+        const struct yaml_node *node;
+        const char *public_url;
+        unsigned loops;
+        unsigned drain_timeout_ms;
+        struct config_sections listeners; /* of struct config_listener */
+    } server;
+    struct config_limits {
+        const struct yaml_node *node;
+        unsigned connections;
+        unsigned handshake_timeout_ms, request_timeout_ms, write_timeout_ms;
+        struct config_rate {
+            const struct yaml_node *node;
+            unsigned requests_per_second, burst, concurrent;
+        } address, subject;
+    } limits;
+    struct config_store {
+        const struct yaml_node *node;
+        const char *folder;
+        unsigned queue;
+        uint64_t idempotency_ttl_ms;
+    } store;
+    const char *application;
+    struct config_execution {
+        const struct yaml_node *node;
+        const char *python, *package;
+        unsigned workers;
+        int same_user; /* 1: unsafe */
+        const char *user, *socket, *work_folder;
+        unsigned grace_ms;
+        uint64_t log_max, output_max;
+        int lost_jobs; /* 0: restart; 1: fail */
+        unsigned attempts;
+        unsigned uid, gid; /* of `user`, once it was looked up; 0: none */
+    } execution;
+    struct config_policy {
+        const struct yaml_node *node;
+        const char *roles;
+    } policy;
+    struct config_sections issuers; /* of struct config_issuer */
+    struct config_signing {
+        const struct yaml_node *node;
+        const char *issuer, *audience, *key;
+    } signing;
+    struct config_cors {
+        const struct yaml_node *node;
+        struct id_list origins;
+    } cors;
+    struct config_api {
+        const struct yaml_node *node;
+        int wire; /* enum wire */
+    } api;
+    struct config_audit {
+        const struct yaml_node *node;
+        unsigned refusals_recorded_a_minute;
+    } audit;
+    struct config_log {
+        const struct yaml_node *node;
+        int format; /* enum log_format */
+        int level;  /* enum log_level */
+        bool access;
+    } log;
+};
+
+static inline const struct config_listener *config_listener(const struct config *c, size_t i)
+{
+    return (const struct config_listener *)c->server.listeners.items + i;
+}
+static inline const struct config_issuer *config_issuer(const struct config *c, size_t i)
+{
+    return (const struct config_issuer *)c->issuers.items + i;
+}
+
+/* How much is looked at besides the file's own text. */
+enum config_depth {
+    CONFIG_TEXT,   /* nothing: for tools that need a setting or two */
+    CONFIG_MACHINE /* files, users, folders: what a server would need */
+};
+/* Reads and checks. All mistakes go to `problems` (which holds a copy of the path); the config is good if there are none. NULL if
+ * the file could not be read at all. */
+struct config *config_load(const char *path, enum config_depth depth, struct problems *problems);
+void config_free(struct config *c); /* NULL ok */
+static inline void config_freep(struct config **c)
+{
+    config_free(*c);
+}
+/* $BAILIFF_CONFIG or /etc/bailiff/bailiff.yaml, unless named. */
+const char *config_path(const char *named);
+
+/* The effective settings, defaults included, as a file that reads the same. */
+void config_print(const struct config *c, struct text *out);
+
+/* What SIGHUP replaces: reads roles and keys. Mistakes go to `problems`. */
+must_check bool config_load_policy(const struct config *c, struct problems *problems, struct policy **ret_policy);
+must_check bool config_load_verifier(const struct config *c, struct problems *problems, struct verifier **ret_verifier);
+
+#endif

@@ -1,0 +1,182 @@
+/* Verified tokens, remembered.
+ *
+ * An entry is found by the SHA-256 of what was signed and holds the signature as it was sent. The very same token is
+ * answered from memory. The same content with another signature (ES256 has two for each) is verified anew and gets the
+ * identity that is here already, so that variants of a signature neither fill the cache nor become somebody else.
+ *
+ * Sets of WAYS entries; in a full set the expired go first, then the one that was not asked for the longest. Only
+ * tokens of a good signature get in, so a stranger cannot push anybody out. */
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
+#include "auth/claims.h"
+#include "auth/jws.h"
+#include "auth/refusal.h"
+#include "auth/verifier.h"
+
+enum { WAYS = 8, DIGEST_SIZE = 32 };
+
+struct entry {
+    uint8_t digest[DIGEST_SIZE];
+    struct identity *identity; /* NULL: empty */
+    char *signature;           /* as sent: base64url */
+    size_t signature_len;
+    int64_t good_until_s;
+    uint64_t used; /* value of the cache's clock when it was last asked for */
+};
+
+struct token_cache {
+    EVP_MD *md; /* NULL: the library has no SHA-256; every token is then verified */
+    EVP_MD_CTX *ctx;
+    struct verifier *verifier; /* that all entries are from; counted, so that its address cannot come back */
+    uint64_t clock;
+    size_t set_mask;
+    struct entry (*sets)[WAYS];
+};
+
+struct token_cache *token_cache_new(size_t capacity)
+{
+    struct token_cache *c = xcalloc(1, sizeof(*c));
+    size_t sets = 1;
+
+    while (sets <= capacity / (2 * WAYS))
+        sets *= 2;
+    c->sets = xcalloc(sets, sizeof(*c->sets));
+    c->set_mask = sets - 1;
+    ERR_set_mark();
+    c->md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    c->ctx = EVP_MD_CTX_new();
+    ERR_pop_to_mark();
+    return c;
+}
+
+static void entry_clear(struct entry *e)
+{
+    identity_unref(e->identity);
+    free(e->signature);
+    *e = (struct entry){0};
+}
+
+static void clear(struct token_cache *c)
+{
+    for (size_t s = 0; s <= c->set_mask; s++)
+        for (size_t w = 0; w < WAYS; w++)
+            entry_clear(&c->sets[s][w]);
+}
+
+void token_cache_free(struct token_cache *c)
+{
+    if (!c)
+        return;
+    clear(c);
+    free(c->sets);
+    verifier_unref(c->verifier);
+    EVP_MD_CTX_free(c->ctx);
+    EVP_MD_free(c->md);
+    free(c);
+}
+
+/* Entries of another verifier say nothing about this one. */
+static void bind_verifier(struct token_cache *c, const struct verifier *v)
+{
+    if (c->verifier == v)
+        return;
+    clear(c);
+    verifier_unref(c->verifier);
+    c->verifier = verifier_ref((struct verifier *)v);
+}
+
+static bool digest_of(struct token_cache *c, struct span input, uint8_t out[static DIGEST_SIZE])
+{
+    unsigned len = 0;
+
+    return c->md && c->ctx && EVP_DigestInit_ex2(c->ctx, c->md, NULL) == 1 &&
+           EVP_DigestUpdate(c->ctx, input.data, input.len) == 1 && EVP_DigestFinal_ex(c->ctx, out, &len) == 1 &&
+           len == DIGEST_SIZE;
+}
+
+static struct entry *set_of(const struct token_cache *c, const uint8_t digest[static DIGEST_SIZE])
+{
+    uint64_t hash;
+
+    memcpy(&hash, digest, sizeof(hash));
+    return c->sets[hash & c->set_mask];
+}
+
+static struct entry *find(struct entry *set, const uint8_t digest[static DIGEST_SIZE])
+{
+    for (size_t w = 0; w < WAYS; w++)
+        if (set[w].identity && memcmp(set[w].digest, digest, DIGEST_SIZE) == 0)
+            return &set[w];
+    return NULL;
+}
+
+static struct entry *make_room(struct entry *set, int64_t now_s)
+{
+    struct entry *victim = &set[0];
+
+    for (size_t w = 0; w < WAYS; w++) {
+        if (!set[w].identity)
+            return &set[w];
+        if (now_s >= set[w].good_until_s) {
+            victim = &set[w];
+            break;
+        }
+        if (set[w].used < victim->used)
+            victim = &set[w];
+    }
+    entry_clear(victim);
+    return victim;
+}
+
+/* The signature is what makes the token a credential: compared in constant time, or it could be guessed bytewise. */
+static bool same_signature(const struct entry *e, struct span signature)
+{
+    return e->signature_len == signature.len && CRYPTO_memcmp(e->signature, signature.data, signature.len) == 0;
+}
+
+static bool verify_and_keep(struct token_cache *c, struct span token, struct span signature,
+                            const uint8_t digest[static DIGEST_SIZE], int64_t now_s, struct identity **ret_identity,
+                            struct fault *fault)
+{
+    own(identity_unrefp) struct identity *identity = NULL;
+    struct entry *set = set_of(c, digest), *e;
+    int64_t good_until_s;
+
+    if (!verifier_judge(c->verifier, token, now_s, &identity, &good_until_s, fault))
+        return false;
+    e = find(set, digest);
+    if (!e) {
+        e = make_room(set, now_s);
+        *e = (struct entry){.identity = give(identity),
+                            .signature = xstrndup(signature.data, signature.len),
+                            .signature_len = signature.len,
+                            .good_until_s = good_until_s};
+        memcpy(e->digest, digest, DIGEST_SIZE);
+    }
+    e->used = ++c->clock;
+    *ret_identity = identity_ref(e->identity);
+    return true;
+}
+
+bool token_cache_check(struct token_cache *c, const struct verifier *v, struct span token, int64_t now_s,
+                       struct identity **ret_identity, struct fault *fault)
+{
+    uint8_t digest[DIGEST_SIZE];
+    struct span input, signature;
+
+    if (token.len > TOKEN_SIZE_MAX || !jws_cut(token, &input, &signature) || !digest_of(c, input, digest))
+        return verifier_check(v, token, now_s, ret_identity, fault);
+    bind_verifier(c, v);
+    struct entry *e = find(set_of(c, digest), digest);
+    if (!e || !same_signature(e, signature))
+        return verify_and_keep(c, token, signature, digest, now_s, ret_identity, fault);
+    if (now_s >= e->good_until_s) {
+        entry_clear(e);
+        return refuse(fault, REFUSED_EXPIRED);
+    }
+    e->used = ++c->clock;
+    *ret_identity = identity_ref(e->identity);
+    return true;
+}

@@ -1,0 +1,162 @@
+/* Claims: times, audience, subject, type and use. */
+#include <math.h>
+
+#include "auth/claims.h"
+#include "auth/plain.h"
+#include "auth/refusal.h"
+
+enum { AUDIENCES_MAX = 64 };
+static const double TIME_LATEST = 253402300799.0; /* 9999-12-31T23:59:59Z */
+
+/* A NumericDate (fractions allowed) in whole seconds. What rounding adds it adds against the token. */
+static bool read_time(const json_t *claims, const char *name, double (*round)(double), int64_t *ret_s, bool *ret_there,
+                      struct fault *fault)
+{
+    const json_t *member = json_object_get(claims, name);
+    double value = json_number_value(member);
+
+    if (member && (!json_is_number(member) || !(value >= 0 && value <= TIME_LATEST)))
+        return refuse(fault, REFUSED_TIME);
+    *ret_there = member != NULL;
+    *ret_s = (int64_t)round(value);
+    return true;
+}
+
+static bool judge_times(const struct issuer *issuer, const json_t *claims, int64_t now_s, struct fault *fault)
+{
+    int64_t leeway = issuer->leeway_s, expires, early, issued;
+    bool has_expires, has_early, has_issued;
+
+    if (!read_time(claims, "exp", floor, &expires, &has_expires, fault) ||
+        !read_time(claims, "nbf", ceil, &early, &has_early, fault) ||
+        !read_time(claims, "iat", floor, &issued, &has_issued, fault))
+        return false;
+    if (!has_expires)
+        return refuse(fault, REFUSED_NO_EXPIRY);
+    if (now_s >= expires + leeway)
+        return refuse(fault, REFUSED_EXPIRED);
+    if (has_early && now_s + leeway < early)
+        return refuse(fault, REFUSED_EARLY);
+    if (has_issued && now_s + leeway < issued)
+        return refuse(fault, REFUSED_FUTURE);
+    if (has_issued && expires <= issued)
+        return refuse(fault, REFUSED_TIME);
+    /* without iat the clocks' difference counts, so leeway does too */
+    if (expires - (has_issued ? issued : now_s + leeway) > (int64_t)issuer->lifetime_max_s)
+        return refuse(fault, REFUSED_LIFETIME);
+    return true;
+}
+
+static bool is_ours(const struct issuer *issuer, const char *audience)
+{
+    for (size_t i = 0; i < issuer->audiences.count; i++)
+        if (strcmp(issuer->audiences.items[i], audience) == 0)
+            return true;
+    return false;
+}
+
+static bool judge_audience(const struct issuer *issuer, const json_t *claims, struct fault *fault)
+{
+    const json_t *audience = json_object_get(claims, "aud"), *item;
+    bool ours = false;
+    size_t i;
+
+    if (!audience)
+        return refuse(fault, REFUSED_NO_AUDIENCE);
+    if (json_is_string(audience))
+        return is_ours(issuer, json_string_value(audience)) || refuse(fault, REFUSED_AUDIENCE);
+    if (!json_is_array(audience) || json_array_size(audience) == 0 || json_array_size(audience) > AUDIENCES_MAX)
+        return refuse(fault, REFUSED_AUDIENCE_SHAPE);
+    json_array_foreach (audience, i, item) {
+        if (!json_is_string(item))
+            return refuse(fault, REFUSED_AUDIENCE_SHAPE);
+        ours |= is_ours(issuer, json_string_value(item));
+    }
+    return ours || refuse(fault, REFUSED_AUDIENCE);
+}
+
+/* A claim that is a plain string; *ret_value stays NULL when it is absent. */
+static bool name_claim(const json_t *claims, const char *name, enum refusal why, const char **ret_value,
+                       struct fault *fault)
+{
+    const json_t *member = json_object_get(claims, name);
+    const char *value = json_string_value(member);
+
+    if (member && (!value || !plain_text(value, NAME_MAX_BYTES)))
+        return refuse(fault, why);
+    *ret_value = value;
+    return true;
+}
+
+static bool judge_names(const json_t *claims, struct fault *fault)
+{
+    const char *subject, *ignored;
+
+    if (!name_claim(claims, "sub", REFUSED_SUBJECT, &subject, fault))
+        return false;
+    if (!subject)
+        return refuse(fault, REFUSED_NO_SUBJECT);
+    return name_claim(claims, "jti", REFUSED_TOKEN_ID, &ignored, fault) &&
+           name_claim(claims, "azp", REFUSED_CLIENT, &ignored, fault) &&
+           name_claim(claims, "client_id", REFUSED_CLIENT, &ignored, fault);
+}
+
+/* typ (RFC 7515 §4.1.9): a media type without case; "application/" may be left out when no other slash is there. */
+static bool judge_type(enum token_profile profile, const char *type, struct fault *fault)
+{
+    static const struct span prefix = {"application/", 12};
+    struct span name = span_of(type);
+
+    if (!type)
+        return profile == TOKEN_PROFILE_JWT || refuse(fault, REFUSED_TYPE);
+    if (name.len > prefix.len && span_ieq((struct span){name.data, prefix.len}, prefix)) {
+        name.data += prefix.len;
+        name.len -= prefix.len;
+    }
+    if (span_ieq(name, SPAN("at+jwt")) || (profile == TOKEN_PROFILE_JWT && span_ieq(name, SPAN("JWT"))))
+        return true;
+    return refuse(fault, REFUSED_TYPE);
+}
+
+static bool judge_use(const struct issuer *issuer, const json_t *claims, struct fault *fault)
+{
+    if (json_object_get(claims, "cnf")) /* RFC 7800: worthless to whoever lacks its key, which we cannot see */
+        return refuse(fault, REFUSED_CONFIRMATION);
+    if (issuer->require_token_use && !str_eq(json_string_value(json_object_get(claims, "token_use")), "access"))
+        return refuse(fault, REFUSED_USE);
+    return true;
+}
+
+bool claims_judge(const struct issuer *issuer, const json_t *claims, const char *type, int64_t now_s,
+                  struct fault *fault)
+{
+    return judge_type(issuer->profile, type, fault) && judge_times(issuer, claims, now_s, fault) &&
+           judge_audience(issuer, claims, fault) && judge_names(claims, fault) && judge_use(issuer, claims, fault);
+}
+
+static char *copy_claim(const json_t *claims, const char *name)
+{
+    const char *value = json_string_value(json_object_get(claims, name));
+
+    return value ? xstrdup(value) : NULL;
+}
+
+bool claims_identity(const struct issuer *issuer, const json_t *claims, struct identity **ret_identity,
+                     struct fault *fault)
+{
+    own(identity_unrefp) struct identity *identity = xcalloc(1, sizeof(*identity));
+
+    identity->references = 1;
+    if (!claims_roles(issuer, claims, identity, fault))
+        return false;
+    identity->issuer = xstrdup(issuer->name);
+    identity->subject = copy_claim(claims, "sub");
+    identity->token_id = copy_claim(claims, "jti");
+    identity->client = copy_claim(claims, "client_id");
+    if (!identity->client)
+        identity->client = copy_claim(claims, "azp");
+    identity->issued_at_s = (int64_t)json_number_value(json_object_get(claims, "iat"));
+    identity->expires_at_s = (int64_t)json_number_value(json_object_get(claims, "exp"));
+    *ret_identity = give(identity);
+    return true;
+}

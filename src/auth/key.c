@@ -1,0 +1,169 @@
+/* Keys: prepared once, used often. */
+#include <openssl/crypto.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/rsa.h>
+
+#include "auth/key.h"
+
+static void md_ctx_freep(EVP_MD_CTX **ctx)
+{
+    EVP_MD_CTX_free(*ctx);
+}
+
+static void signature_freep(ECDSA_SIG **signature)
+{
+    ECDSA_SIG_free(*signature);
+}
+
+void key_done(struct key *key)
+{
+    free(key->id);
+    EVP_MD_CTX_free(key->prepared);
+    *key = (struct key){0};
+}
+
+static size_t signature_size(EVP_PKEY *pkey, const struct algorithm *a)
+{
+    switch (a->family) {
+    case FAMILY_EC:
+        return 2 * a->coordinate_size;
+    case FAMILY_HMAC:
+        return a->digest_size;
+    default:
+        return (size_t)EVP_PKEY_get_size(pkey);
+    }
+}
+
+static bool use_pss(EVP_PKEY_CTX *ctx, const struct algorithm *a)
+{
+    return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
+           EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1 &&
+           EVP_PKEY_CTX_set_rsa_mgf1_md_name(ctx, a->digest, NULL) == 1;
+}
+
+static bool prepare(struct key *key, EVP_PKEY *pkey, enum jwt_algorithm algorithm, const char *id, struct fault *fault)
+{
+    const struct algorithm *a = algorithm_get(algorithm);
+    EVP_PKEY_CTX *pkey_ctx = NULL; /* belongs to ctx */
+    own(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+    ERR_set_mark();
+    bool ok = ctx && (a->family == FAMILY_HMAC
+                          ? EVP_DigestSignInit_ex(ctx, &pkey_ctx, a->digest, NULL, NULL, pkey, NULL) == 1
+                          : EVP_DigestVerifyInit_ex(ctx, &pkey_ctx, a->digest, NULL, NULL, pkey, NULL) == 1);
+    if (ok && a->family == FAMILY_PSS)
+        ok = use_pss(pkey_ctx, a);
+    ERR_pop_to_mark();
+    if (!ok)
+        return fault_internal(fault, "OpenSSL cannot prepare a key for %s", a->name);
+    *key = (struct key){.algorithm = algorithm,
+                        .id = id ? xstrdup(id) : NULL,
+                        .signature_size = signature_size(pkey, a),
+                        .prepared = give(ctx)};
+    return true;
+}
+
+bool key_init(struct key *key, EVP_PKEY *pkey, enum jwt_algorithm algorithm, const char *id, struct fault *fault)
+{
+    if (!(key_algorithms(pkey) & ALGORITHM_BIT(algorithm)))
+        return fault_internal(fault, "%s does not fit its key", jwt_algorithm_name(algorithm));
+    return prepare(key, pkey, algorithm, id, fault);
+}
+
+bool key_init_secret(struct key *key, struct span secret, enum jwt_algorithm algorithm, const char *id,
+                     struct fault *fault)
+{
+    own(pkey_freep) EVP_PKEY *pkey =
+        EVP_PKEY_new_raw_private_key_ex(NULL, "HMAC", NULL, (const unsigned char *)secret.data, secret.len);
+
+    if (!pkey)
+        return fault_internal(fault, "OpenSSL cannot make an HMAC key");
+    return prepare(key, pkey, algorithm, id, fault);
+}
+
+/* JWS has r and s side by side (RFC 7518 §3.4); OpenSSL wants them in DER and checks their range itself. */
+static bool ecdsa_to_der(struct span raw, uint8_t *out, size_t cap, size_t *ret_len)
+{
+    own(signature_freep) ECDSA_SIG *signature = ECDSA_SIG_new();
+    int half = (int)(raw.len / 2);
+    const unsigned char *bytes = (const unsigned char *)raw.data;
+    BIGNUM *r = BN_bin2bn(bytes, half, NULL), *s = BN_bin2bn(bytes + half, half, NULL);
+
+    if (!signature || !r || !s || ECDSA_SIG_set0(signature, r, s) != 1) {
+        BN_free(r);
+        BN_free(s);
+        return false;
+    }
+    int len = i2d_ECDSA_SIG(signature, NULL);
+    if (len <= 0 || (size_t)len > cap)
+        return false;
+    *ret_len = (size_t)i2d_ECDSA_SIG(signature, &out);
+    return true;
+}
+
+static bool verify_mac(EVP_MD_CTX *ctx, struct span input, struct span signature)
+{
+    unsigned char mac[EVP_MAX_MD_SIZE];
+    size_t len = sizeof(mac);
+    bool ok = EVP_DigestSign(ctx, mac, &len, (const unsigned char *)input.data, input.len) == 1 &&
+              len == signature.len && CRYPTO_memcmp(mac, signature.data, len) == 0;
+
+    OPENSSL_cleanse(mac, sizeof(mac));
+    return ok;
+}
+
+static bool verify(const struct key *key, EVP_MD_CTX *ctx, struct span input, struct span signature)
+{
+    const unsigned char *bytes = (const unsigned char *)signature.data;
+    size_t len = signature.len;
+    uint8_t der[160]; /* P-521: 2 × (66 + 3) + 3 */
+
+    switch (algorithm_get(key->algorithm)->family) {
+    case FAMILY_HMAC:
+        return verify_mac(ctx, input, signature);
+    case FAMILY_EC:
+        if (!ecdsa_to_der(signature, der, sizeof(der), &len))
+            return false;
+        bytes = der;
+        break;
+    default:
+        break;
+    }
+    return EVP_DigestVerify(ctx, bytes, len, (const unsigned char *)input.data, input.len) == 1;
+}
+
+bool key_verify(const struct key *key, struct span input, struct span signature)
+{
+    if (signature.len != key->signature_size)
+        return false;
+
+    own(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    /* what fails here must not be found in the thread's error queue by TLS */
+    ERR_set_mark();
+    bool good = ctx && EVP_MD_CTX_copy_ex(ctx, key->prepared) == 1 && verify(key, ctx, input, signature);
+    ERR_pop_to_mark();
+    return good;
+}
+
+void key_set_done(struct key_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        key_done(&set->items[i]);
+    free(set->items);
+    *set = (struct key_set){0};
+}
+
+bool key_set_add(struct key_set *set, struct key *key, const char *where, struct fault *fault)
+{
+    if (set->count == KEY_SET_MAX)
+        return fault_set(fault, FAULT_INVALID, "%s: more than %d keys.", where, KEY_SET_MAX);
+    for (size_t i = 0; i < set->count; i++)
+        if (key->id && str_eq(set->items[i].id, key->id))
+            return fault_set(fault, FAULT_INVALID, "%s: another key has the same kid; give each a kid of its own.",
+                             where);
+    set->items = xrealloc(set->items, (set->count + 1) * sizeof(*set->items));
+    set->items[set->count++] = *key;
+    *key = (struct key){0};
+    return true;
+}

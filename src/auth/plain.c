@@ -1,0 +1,24 @@
+/* Plain text. */
+#include "auth/plain.h"
+
+bool plain_text(const char *s, size_t max)
+{
+    size_t len = strnlen(s, max + 1);
+
+    if (len == 0 || len > max || !utf8_valid(s, len))
+        return false;
+    for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
+        if (*p < 0x20 || *p == 0x7f)
+            return false;
+        if (*p == 0xc2 && p[1] < 0xa0) /* U+0080 … U+009F */
+            return false;
+    }
+    return true;
+}
+
+bool plain_role(const char *s)
+{
+    struct span role = {s, strnlen(s, ROLE_MAX_BYTES + 1)};
+
+    return role.len <= ROLE_MAX_BYTES && text_is_visible_ascii(role);
+}

@@ -1,0 +1,18 @@
+/* The parameters of a list. */
+#ifndef BAILIFF_HANDLERS_LIST_QUERY_H
+#define BAILIFF_HANDLERS_LIST_QUERY_H
+
+#include "handlers/list.h"
+
+struct list_request { /* strings belong to the exchange */
+    const struct list_resource *resource;
+    struct list_query query;
+    struct list_position position; /* from the cursor; zeroed: the beginning */
+    member_set members;
+    unsigned limit;                /* 0: the whole list */
+    uint8_t binding[32];
+};
+must_check bool list_request_parse(struct exchange *x, const struct list_resource *resource, struct list_request *ret,
+                                   struct fault *fault);
+
+#endif

@@ -1,0 +1,335 @@
+/* Tasks: create, list, read, delete, submit ("Paths for task" of Taipy's REST API). */
+#include "bailiff/clock.h"
+#include "bailiff/handlers.h"
+#include "handlers/change.h"
+#include "handlers/entity.h"
+#include "handlers/list.h"
+
+/* ---- list ---- */
+
+static bool tasks_step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
+                       struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows,
+                       size_t *ret_count, struct fault *fault)
+{
+    return store_list_tasks(reader, scope, query, position, rows_max, arena, ret_rows, ret_count, fault);
+}
+
+enum flow tasks_list(struct exchange *x)
+{
+    static const char *const sorts[] = {"created_at", "id", "config_id", NULL};
+    static const struct list_resource resource = {
+        .path = "/api/v1/tasks/",
+        .members = &TASK_MEMBERS,
+        .row_size = sizeof(struct task),
+        .sorts = sorts,
+        .step = tasks_step,
+    };
+    return list_answer(x, &resource);
+}
+
+/* ---- read ---- */
+
+enum flow tasks_get(struct exchange *x)
+{
+    struct query_param params[] = {{"fields", NULL}};
+    struct fault fault = {0};
+    struct task task;
+    member_set members;
+    char etag[ETAG_SIZE];
+
+    if (!exchange_query(x, params, ARRAY_LEN(params), &fault) ||
+        !members_parse(&TASK_MEMBERS, params[0].value, &members, &fault) ||
+        !store_find_task(x->bench->reader, &x->scope, exchange_param(x, "id"), &x->arena, &task, &fault))
+        return exchange_fail(x, &fault);
+    members_etag(task.seq, task.revision, members, x->wire, etag);
+    if (entity_not_modified(x, etag))
+        return exchange_answer(x, 304);
+
+    struct text json = {0};
+    jw_open(&json, '{');
+    jw_key(&json, "task");
+    members_put(&json, &TASK_MEMBERS, &task, members, x->wire);
+    jw_close(&json, '}');
+    return exchange_answer_json(x, 200, &json);
+}
+
+/* ---- create ---- */
+
+struct create_input {
+    struct change_input base;
+    struct task_creation creation;
+    const char *public_url;
+};
+
+static bool create_apply(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    struct create_input *input = change->input;
+    struct task *task = arena_alloc(&change->arena, sizeof(*task));
+
+    if (!txn_create_task(txn, &input->base.scope, &input->creation, &change->arena, task, fault))
+        return false;
+    change->outcome = task;
+    change->audit.target = task->id;
+    return true;
+}
+
+static void create_render(struct change *change)
+{
+    const struct create_input *input = change->input;
+    const struct task *task = change->outcome;
+    struct text json = {0};
+    char etag[ETAG_SIZE];
+
+    if (!change->ok) {
+        change_render_fault(change);
+        return;
+    }
+    members_etag(task->seq, task->revision, ALL_MEMBERS, input->base.wire, etag);
+    change_render_header(change, "Location", arena_printf(&change->arena, "/api/v1/tasks/%s/", task->id));
+    change_render_header(change, "ETag", arena_printf(&change->arena, "\"%s\"", etag));
+    jw_open(&json, '{');
+    jw_member_string(&json, "message", "Task was created.");
+    jw_key(&json, "task");
+    members_put(&json, &TASK_MEMBERS, task, ALL_MEMBERS, input->base.wire);
+    jw_close(&json, '}');
+    change_render_json(change, 201, &json);
+}
+
+enum flow tasks_create(struct exchange *x)
+{
+    struct query_param params[] = {{"config_id", NULL}};
+    struct fault fault = {0};
+
+    if (!exchange_query(x, params, ARRAY_LEN(params), &fault) || !body_is_ignorable(x, &fault))
+        return exchange_fail(x, &fault);
+    const char *config_id = params[0].value;
+    if (!config_id || !*config_id) {
+        fault_set(&fault, FAULT_INVALID, "Config id is missing.");
+        return exchange_fail(x, &fault);
+    }
+    const struct task_config *config = manifest_task(x->services->manifest, config_id);
+    if (!config) {
+        fault_set(&fault, FAULT_NOT_FOUND, "Task config: %.*s does not exist.", CONFIG_ID_MAX, config_id);
+        return exchange_fail(x, &fault);
+    }
+    struct change *change = change_begin(x, sizeof(struct create_input));
+    struct create_input *input = change->input;
+    input->creation = (struct task_creation){
+        .manifest = x->services->manifest,
+        .config = config,
+        .created_by = input->base.subject,
+        .reuse = x->wire == WIRE_TAIPY,
+    };
+    change->apply = create_apply;
+    change->render = create_render;
+    return change_commit(x, change, "task.create", NULL, NULL);
+}
+
+/* ---- delete ---- */
+
+struct delete_input {
+    struct change_input base;
+    const char *id;
+    int64_t if_match;
+};
+
+static bool delete_apply(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    const struct delete_input *input = change->input;
+
+    return txn_delete_task(txn, &input->base.scope, input->id, input->if_match, fault);
+}
+
+static void delete_render(struct change *change)
+{
+    const struct delete_input *input = change->input;
+
+    if (!change->ok)
+        change_render_fault(change);
+    else
+        change_render_message(change, 200, arena_printf(&change->arena, "Task %s was deleted.", input->id));
+}
+
+/* The revision that If-Match allows; the writer tests it against the current one. */
+static int64_t revision_matched(struct exchange *x, const char *id)
+{
+    enum { ANY = -1, NONE = -2 };
+    const struct header *h = exchange_header(x, "if-match");
+    struct task task;
+    char etag[ETAG_SIZE];
+
+    if (!h)
+        return ANY;
+    if (exchange_header_count(x, "if-match") > 1)
+        return NONE;
+    if (!store_find_task(x->bench->reader, &x->scope, id, &x->arena, &task, NULL))
+        return NONE; /* the writer says 404 first */
+    members_etag(task.seq, task.revision, ALL_MEMBERS, x->wire, etag);
+    return etag_list_matches(h->value, etag, false) ? task.revision : NONE;
+}
+
+enum flow tasks_delete(struct exchange *x)
+{
+    struct fault fault = {0};
+
+    if (!exchange_query(x, NULL, 0, &fault))
+        return exchange_fail(x, &fault);
+    struct change *change = change_begin(x, sizeof(struct delete_input));
+    struct delete_input *input = change->input;
+    input->id = arena_strdup(&change->arena, exchange_param(x, "id"));
+    input->if_match = revision_matched(x, input->id);
+    change->apply = delete_apply;
+    change->render = delete_render;
+    return change_commit(x, change, "task.delete", input->id, NULL);
+}
+
+/* ---- submit ---- */
+
+struct submit_input {
+    struct change_input base;
+    const char *id;
+    bool force;
+    struct preferences preferences;
+};
+
+struct submit_outcome {
+    struct task task;
+    struct job job;
+    struct submission submission;
+};
+
+static bool submit_apply(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    const struct submit_input *input = change->input;
+    struct submit_outcome *o = arena_alloc(&change->arena, sizeof(*o));
+
+    if (!txn_submit_task(txn, &input->base.scope, input->id, input->force, input->base.subject, &change->arena, &o->task,
+                         &o->job, &o->submission, fault))
+        return false;
+    change->outcome = o;
+    struct text detail = {0};
+    jw_open(&detail, '{');
+    jw_member_string(&detail, "job_id", o->job.id);
+    jw_member_string(&detail, "submission_id", o->submission.id);
+    jw_close(&detail, '}');
+    change->audit.detail = arena_strndup(&change->arena, detail.data, detail.len);
+    text_done(&detail);
+    return true;
+}
+
+static void put_submitted(struct text *json, const struct submit_outcome *o, const struct job *job, enum wire wire)
+{
+    own(text_done) struct text message = {0};
+
+    text_printf(&message, "Task %s was submitted.", o->task.id);
+    jw_open(json, '{');
+    jw_member_string(json, "message", message.data);
+    if (wire != WIRE_TAIPY) {
+        jw_key(json, "task");
+        members_put(json, &TASK_MEMBERS, &o->task, ALL_MEMBERS, wire);
+        jw_key(json, "job");
+        members_put(json, &JOB_MEMBERS, job, ALL_MEMBERS, wire);
+        jw_member_string(json, "submission_id", o->submission.id);
+    }
+    jw_close(json, '}');
+}
+
+static void render_applied(struct change *change, const struct preferences *p)
+{
+    if (p->wait_s >= 0)
+        change_render_header(change, "Preference-Applied",
+                             arena_printf(&change->arena, "%swait=%d", p->representation ? "return=representation, " : "",
+                                          p->wait_s));
+    else if (p->representation)
+        change_render_header(change, "Preference-Applied", "return=representation");
+}
+
+static void submit_render(struct change *change)
+{
+    const struct submit_input *input = change->input;
+    const struct submit_outcome *o = change->outcome;
+    struct text json = {0};
+    bool taipy = input->base.wire == WIRE_TAIPY;
+
+    if (!change->ok) {
+        change_render_fault(change);
+        return;
+    }
+    change_render_header(change, "Location", arena_printf(&change->arena, "/api/v1/jobs/%s/", o->job.id));
+    if (!taipy && !input->preferences.representation && input->preferences.wait_s < 0) {
+        change_render_json(change, 204, NULL);
+        return;
+    }
+    if (!taipy)
+        render_applied(change, &input->preferences);
+    put_submitted(&json, o, &o->job, input->base.wire);
+    change_render_json(change, taipy ? 200 : 202, &json);
+}
+
+/* Prefer: wait — the job has ended, or the time is over. */
+static enum flow submit_waited(struct exchange *x)
+{
+    struct submit_outcome *o = x->handler_data;
+    struct fault fault = {0};
+    struct text json = {0};
+    struct job job;
+
+    if (!store_find_job(x->bench->reader, &x->scope, o->job.id, &x->arena, &job, &fault))
+        return exchange_fail(x, &fault);
+    put_submitted(&json, o, &job, x->wire);
+    return exchange_answer_json(x, job_status_final(job.status) ? 200 : 202, &json);
+}
+
+/* Copies what the answer needs out of the change, which goes with its ticket when the exchange waits again. */
+static struct submit_outcome *outcome_copy(struct exchange *x, const struct submit_outcome *from)
+{
+    struct submit_outcome *o = arena_alloc(&x->arena, sizeof(*o));
+
+    *o = *from;
+    return o;
+}
+
+static enum flow submit_committed(struct exchange *x)
+{
+    struct change *change = exchange_payload(x);
+    const struct submit_input *input = change->input;
+    const struct submit_outcome *o = change->outcome;
+    unsigned timeout_ms = (unsigned)MAX(input->preferences.wait_s, 0) * 1000;
+
+    change_send_answer(x); /* the headers, and the answer if the time is over at once */
+    if (input->preferences.wait_s <= 0 || x->wire == WIRE_TAIPY)
+        return FLOW_ANSWERED;
+    x->handler_data = outcome_copy(x, o);
+    jobs_wait(x->services->jobs, o->job.id, timeout_ms, exchange_wait(x, submit_waited));
+    return FLOW_WAIT;
+}
+
+static bool parse_force(const char *value, bool *ret_force, struct fault *fault)
+{
+    if (!value || strcmp(value, "false") == 0)
+        *ret_force = false;
+    else if (strcmp(value, "true") == 0)
+        *ret_force = true;
+    else
+        return fault_set(fault, FAULT_INVALID, "force must be true or false.");
+    return true;
+}
+
+enum flow tasks_submit(struct exchange *x)
+{
+    struct query_param params[] = {{"force", NULL}};
+    struct fault fault = {0};
+    bool force = false;
+
+    if (!exchange_query(x, params, ARRAY_LEN(params), &fault) || !parse_force(params[0].value, &force, &fault) ||
+        !body_is_ignorable(x, &fault))
+        return exchange_fail(x, &fault);
+    struct change *change = change_begin(x, sizeof(struct submit_input));
+    struct submit_input *input = change->input;
+    input->id = arena_strdup(&change->arena, exchange_param(x, "id"));
+    input->force = force;
+    exchange_preferences(x, &input->preferences);
+    change->apply = submit_apply;
+    change->render = submit_render;
+    return change_commit(x, change, "task.submit", input->id, submit_committed);
+}

@@ -1,0 +1,49 @@
+/* Finding and ending every descendant of this process: the reason why "canceled" can be believed.
+ *
+ * The process must be a child subreaper, so that whatever its descendants leave behind becomes its own child. Linux's /proc
+ * is read; a signal goes through a pidfd whose process was looked at again, so that no re-used number is hit. One thread. */
+#ifndef JOBS_DESCENDANTS_H
+#define JOBS_DESCENDANTS_H
+
+#include <dirent.h>
+#include <sys/types.h>
+
+#include "bailiff/fault.h"
+
+struct process {
+    pid_t pid, parent;
+    unsigned long long started; /* clock ticks since boot: tells a re-used number from the process that was seen */
+    bool dead;                  /* a zombie without living threads */
+    bool marked;
+};
+
+struct census {
+    DIR *proc;
+    int last; /* /proc/loadavg, whose last number is the newest process's or thread's; -1: not to be relied on here */
+    struct process *list; /* by rising pid */
+    size_t count, cap;
+};
+
+must_check bool census_init(struct census *census, struct fault *fault);
+void census_done(struct census *census);
+
+struct spared {
+    const pid_t *pids;
+    size_t count;
+    bool descendants; /* theirs are spared, too */
+};
+/* Sends the signal to every living descendant but those spared; returns how many there are. Signal 0 only counts. */
+size_t census_signal(struct census *census, struct spared spared, int signal);
+/* Kills every process of our own user in whose environment stands `entry` ("NAME=value"), this one spared; how many there were. */
+size_t census_kill_marked(struct census *census, const char *entry);
+
+/* A moment, to be compared with later: if no process was born in between, none needs to be looked for. */
+struct census_mark {
+    int64_t at_us, last_pid; /* 0: never */
+};
+struct census_mark census_mark(struct census *census);
+bool census_quiet(struct census *census, const struct census_mark *since);
+/* Tells the census that a process was born since the mark: if it did not see that, it does not try again. */
+void census_prove(struct census *census, const struct census_mark *since);
+
+#endif

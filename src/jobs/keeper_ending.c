@@ -1,0 +1,153 @@
+/* Ending what an attempt left behind, and only then saying that it ended. */
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bailiff/clock.h"
+#include "jobs/keeper.h"
+
+static void write_code(struct text *json, const char *key, bool there, int code)
+{
+    jw_key(json, key);
+    if (there)
+        jw_int(json, code);
+    else
+        jw_null(json);
+}
+
+static void write_outputs(struct text *json, const struct keeper *keeper)
+{
+    jw_key(json, "outputs");
+    jw_open(json, '[');
+    if (keeper->outcome.result == ATTEMPT_COMPLETED)
+        for (size_t i = 0; i < json_array_size(keeper->request.outputs); i++)
+            jw_string(json, json_string_value(json_object_get(json_array_get(keeper->request.outputs, i), "path")));
+    jw_close(json, ']');
+}
+
+static void reply_ended(struct keeper *keeper)
+{
+    const struct outcome *outcome = &keeper->outcome;
+    own(text_done) struct text json = {0};
+
+    jw_open(&json, '{');
+    jw_member_string(&json, "op", "ended");
+    jw_member_int(&json, "attempt", keeper->request.attempt);
+    jw_member_string(&json, "result", attempt_result_name(outcome->result));
+    write_code(&json, "exit_code", outcome->exited, outcome->exit_code);
+    write_code(&json, "signal", outcome->signaled, outcome->signal);
+    jw_member_string(&json, "error", outcome->error);
+    jw_member_string(&json, "stacktrace", outcome->stacktrace);
+    write_outputs(&json, keeper);
+    jw_close(&json, '}');
+    keeper_reply(keeper, &json);
+}
+
+static void reply_read(struct keeper *keeper)
+{
+    const struct outcome *outcome = &keeper->outcome;
+    bool ok = outcome->result == ATTEMPT_COMPLETED;
+    own(text_done) struct text json = {0};
+
+    jw_open(&json, '{');
+    jw_member_string(&json, "op", "read");
+    jw_member_int(&json, "request", keeper->request.number);
+    jw_member_bool(&json, "ok", ok);
+    jw_member_string(&json, "path", ok ? keeper->request.result : NULL);
+    jw_member_string(&json, "kind", ok ? NULL : outcome->kind);
+    jw_member_string(&json, "error", outcome->error);
+    jw_close(&json, '}');
+    keeper_reply(keeper, &json);
+}
+
+static void outcome_done(struct outcome *outcome)
+{
+    free(outcome->error);
+    free(outcome->stacktrace);
+    free(outcome->kind);
+    *outcome = (struct outcome){0};
+}
+
+/* Removed while it is held: whoever waits on it sees that the name has another file, or none. */
+static void lock_release(struct keeper *keeper)
+{
+    if (keeper->lock < 0)
+        return;
+    own(freep) char *path = xprintf("%s/locks/%s", keeper->work, keeper->request.job);
+    unlink(path);
+    closep(&keeper->lock);
+}
+
+static void finish(struct keeper *keeper)
+{
+    lock_release(keeper);
+    if (keeper_is_reading(keeper))
+        reply_read(keeper);
+    else
+        reply_ended(keeper);
+    request_done(&keeper->request);
+    outcome_done(&keeper->outcome);
+    closep(&keeper->command.output);
+    keeper->deadline_ms = 0;
+    keeper->state = KEEPER_IDLE;
+}
+
+/* True when nothing but a worker that may stay is alive. */
+static bool end_descendants(struct keeper *keeper, int64_t now_ms)
+{
+    struct census_mark mark = census_mark(&keeper->census);
+    bool stays = keeper->worker.pid > 0 && !keeper->worker_spent;
+    bool worker_goes = keeper->worker.pid > 0 && keeper->worker_spent;
+    struct spared spared = {.pids = &keeper->worker.pid, .count = stays};
+
+    if (keeper->command.pid == 0 && !worker_goes && census_quiet(&keeper->census, &keeper->clean)) {
+        keeper->clean = mark;
+        return true; /* nobody was born since nobody was there */
+    }
+    /* SIGTERM once; whoever is born after it has until the same time. */
+    int signal = now_ms >= keeper->kill_ms ? SIGKILL : keeper->rounds == 0 ? SIGTERM : 0;
+    size_t alive = census_signal(&keeper->census, spared, signal);
+    if (signal == SIGTERM)
+        census_signal(&keeper->census, spared, SIGCONT); /* a stopped process could not heed it */
+    keeper->rounds++;
+    if (alive > 0 || keeper->command.pid > 0 || worker_goes)
+        return false;
+    keeper->clean = mark;
+    return true;
+}
+
+void keeper_end_step(struct keeper *keeper, int64_t now_ms)
+{
+    int waiting = 0;
+
+    if (!keeper->gone) {
+        if (!end_descendants(keeper, now_ms))
+            return;
+        keeper->gone = true;
+        /* What is in the pipe now was written before the end. A worker's pipe stays open, and what its threads add is not ours. */
+        struct child *speaker = request_is_command(&keeper->request) ? &keeper->command : &keeper->worker;
+        if (speaker->output < 0 || ioctl(speaker->output, FIONREAD, &waiting) < 0)
+            waiting = 0;
+        keeper->drain_left = waiting;
+    }
+    while (keeper->drain_left > 0 && keeper_speaker(keeper))
+        keeper_read_output(keeper);
+    if (keeper->drain_left <= 0)
+        finish(keeper);
+}
+
+void keeper_end_everything(struct keeper *keeper)
+{
+    size_t alive;
+
+    do {
+        alive = census_signal(&keeper->census, (struct spared){0}, SIGKILL);
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            ;
+        if (alive > 0)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    } while (alive > 0);
+    lock_release(keeper);
+}

@@ -1,0 +1,79 @@
+/* Who is calling: the bearer token becomes an identity, or the answer is RFC 6750 §3's challenge. */
+#include "bailiff/clock.h"
+#include "bailiff/middleware.h"
+
+/* b64token of RFC 6750 §2.1, without judging what is inside. */
+static bool is_b64token(struct span s)
+{
+    size_t i = 0;
+
+    for (; i < s.len; i++) {
+        char c = s.data[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-._~+/", c)))
+            break;
+    }
+    if (i == 0)
+        return false;
+    while (i < s.len && s.data[i] == '=')
+        i++;
+    return i == s.len;
+}
+
+static enum flow refuse(struct exchange *x, const struct fault *fault, const char *error)
+{
+    own(text_done) struct text challenge = {0};
+
+    text_printf(&challenge, "Bearer realm=\"%s\", resource_metadata=\"%s/.well-known/oauth-protected-resource/api/v1\"",
+                x->services->realm, x->services->public_url);
+    if (error)
+        text_printf(&challenge, ", error=\"%s\", error_description=\"%s\"", error, fault->message);
+    exchange_set_header(x, "WWW-Authenticate", challenge.data);
+    x->refused = true;
+    return exchange_fail(x, fault);
+}
+
+static enum flow refuse_missing(struct exchange *x, const char *reason)
+{
+    struct fault fault = {0};
+
+    fault_set(&fault, FAULT_UNAUTHENTICATED, "A bearer token is needed.");
+    fault_detail(&fault, "%s", reason);
+    return refuse(x, &fault, NULL);
+}
+
+static enum flow refuse_malformed(struct exchange *x, const char *message, const char *reason)
+{
+    struct fault fault = {0};
+
+    fault_set(&fault, FAULT_INVALID, "%s", message);
+    fault_detail(&fault, "%s", reason);
+    return refuse(x, &fault, "invalid_request");
+}
+
+static enum flow check_token(struct exchange *x, struct span token)
+{
+    struct fault fault = {0};
+
+    if (!token_cache_check(x->bench->tokens, x->snapshot->verifier, token, clock_wall_ms() / 1000, &x->identity, &fault))
+        return refuse(x, &fault, fault.kind == FAULT_UNAUTHENTICATED ? "invalid_token" : NULL);
+    return FLOW_NEXT;
+}
+
+enum flow authn_enter(struct exchange *x)
+{
+    size_t count = exchange_header_count(x, "authorization");
+
+    if (count == 0)
+        return x->route->needs == PERM_PUBLIC ? FLOW_NEXT : refuse_missing(x, "no token");
+    if (count > 1)
+        return refuse_malformed(x, "There is more than one Authorization header.", "two tokens");
+
+    struct span rest = span_trim(exchange_header(x, "authorization")->value);
+    struct span scheme;
+    if (!span_cut(&rest, ' ', &scheme) || !span_ieq(scheme, SPAN("Bearer")))
+        return refuse_missing(x, "other scheme");
+    struct span token = span_trim(rest);
+    if (!is_b64token(token))
+        return refuse_malformed(x, "The Authorization header is not 'Bearer' and one token.", "malformed header");
+    return check_token(x, token);
+}

@@ -1,0 +1,224 @@
+/* A response's way out.
+ *
+ * Whole bodies are pulled, so that head and body leave in one TLS record. Sources are pushed a piece at a time: libh2o asks for
+ * the next (`proceed`) when the one before has been written, so a slow reader holds one piece in memory. */
+#include "server/internal.h"
+
+enum { EMPTY_PULLS_MAX = 16 };
+
+static void source_send(struct server_exchange *e);
+
+const char *status_reason(int status)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {409, "Conflict"},
+        {412, "Precondition Failed"},
+        {413, "Content Too Large"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {503, "Service Unavailable"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return status < 300 ? "OK" : status < 400 ? "Redirect" : "Error";
+}
+
+/* ---- head ---- */
+
+/* Framing is the server's own business. */
+static bool is_framing(struct span name)
+{
+    return span_ieq(name, SPAN("content-length")) || span_ieq(name, SPAN("transfer-encoding")) ||
+           span_ieq(name, SPAN("connection"));
+}
+
+static bool splits_lines(struct span s)
+{
+    return s.len > 0 && (memchr(s.data, '\r', s.len) || memchr(s.data, '\n', s.len) || memchr(s.data, '\0', s.len));
+}
+
+static h2o_iovec_t lower(h2o_mem_pool_t *pool, struct span name)
+{
+    h2o_iovec_t copy = h2o_strdup(pool, name.data, name.len);
+
+    h2o_strtolower(copy.base, copy.len);
+    return copy;
+}
+
+static void set_headers(struct server_exchange *e)
+{
+    const struct header_list *list = &e->x.response.headers;
+    h2o_req_t *req = e->req;
+
+    for (size_t i = 0; i < list->count; i++) {
+        struct span name = list->items[i].name, value = list->items[i].value;
+        if (is_framing(name) || splits_lines(name) || splits_lines(value))
+            continue;
+        h2o_iovec_t written = h2o_iovec_init(name.data, name.len);
+        if (req->version >= 0x200) /* RFC 9113 §8.2: lower case only */
+            written = lower(&req->pool, name);
+        h2o_add_header_by_str(&req->pool, &req->res.headers, written.base, written.len, 0, NULL, value.data, value.len);
+    }
+}
+
+static bool status_has_body(int status)
+{
+    return status >= 200 && status != 204 && status != 304;
+}
+
+static void set_length(struct server_exchange *e)
+{
+    const struct response *r = &e->x.response;
+    h2o_req_t *req = e->req;
+
+    if (!status_has_body(r->status))
+        return;
+    if (!r->source)
+        req->res.content_length = r->body.len;
+    else if (r->source_length >= 0)
+        req->res.content_length = (size_t)r->source_length;
+    else if (req->version < 0x101)
+        req->http1_is_persistent = 0; /* HTTP/1.0: the end of the connection is the end of the body */
+}
+
+/* ---- whole bodies ---- */
+
+static h2o_send_state_t pull_body(h2o_generator_t *generator, h2o_req_t *req, h2o_iovec_t *buf)
+{
+    struct server_exchange *e = container_of(generator, struct server_exchange, generator);
+    const struct text *body = &e->x.response.body;
+    size_t n = MIN(buf->len, body->len - e->sent);
+
+    memcpy(buf->base, body->data + e->sent, n);
+    buf->len = n;
+    e->sent += n;
+    e->complete = e->sent == body->len;
+    return e->complete ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS;
+}
+
+static void send_whole(struct server_exchange *e, bool with_body)
+{
+    const struct text *body = &e->x.response.body;
+    h2o_ostream_t *top = e->req->_ostr_top;
+
+    if (with_body && body->len > 0 && top->start_pull) {
+        top->start_pull(top, pull_body);
+        return;
+    }
+    h2o_iovec_t buf = h2o_iovec_init(body->data, body->len);
+    e->complete = true;
+    h2o_send(e->req, &buf, with_body && body->len > 0 ? 1 : 0, H2O_SEND_STATE_FINAL);
+}
+
+/* ---- sources ---- */
+
+void answer_abort(struct server_exchange *e)
+{
+    if (e->req->version < 0x200)
+        connection_reset(e->connection);
+    e->req->http1_is_persistent = 0;
+    h2o_send(e->req, NULL, 0, H2O_SEND_STATE_ERROR);
+}
+
+/* Sends what is in the piece. The exchange may be gone when this returns. */
+static void send_piece(struct server_exchange *e, bool final)
+{
+    h2o_iovec_t buf = h2o_iovec_init(e->piece.data, e->piece.len);
+
+    e->sent += e->piece.len;
+    e->complete = final;
+    h2o_send(e->req, &buf, e->piece.len > 0 ? 1 : 0, final ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
+}
+
+/* Pulls until there is something to send or to say. */
+static enum source_state source_pull(struct server_exchange *e)
+{
+    struct body_source *source = e->x.response.source;
+    enum source_state state = SOURCE_MORE;
+
+    text_clear(&e->piece);
+    for (int i = 0; i < EMPTY_PULLS_MAX && state == SOURCE_MORE && e->piece.len == 0; i++)
+        state = source->pull(source, &e->piece);
+    return state == SOURCE_MORE && e->piece.len == 0 ? SOURCE_LATER : state;
+}
+
+static void source_send(struct server_exchange *e)
+{
+    const struct response *r = &e->x.response;
+    enum source_state state = source_pull(e);
+    bool known = r->source_length >= 0;
+    size_t left = known ? (size_t)r->source_length - e->sent : SIZE_MAX;
+
+    /* Never more or less than was promised. */
+    if (state == SOURCE_FAILED || e->piece.len > left || (state == SOURCE_END && known && e->piece.len < left)) {
+        answer_abort(e);
+        return;
+    }
+    if (state == SOURCE_END || (known && e->piece.len == left)) {
+        send_piece(e, true);
+        return;
+    }
+    if (e->piece.len > 0) {
+        send_piece(e, false);
+        return;
+    }
+    h2o_timeout_link(e->connection->loop->context.loop, &e->connection->loop->context.hundred_ms_timeout, &e->later);
+}
+
+void answer_later(h2o_timeout_entry_t *entry)
+{
+    source_send(container_of(entry, struct server_exchange, later));
+}
+
+static void source_proceed(h2o_generator_t *generator, h2o_req_t *req)
+{
+    source_send(container_of(generator, struct server_exchange, generator));
+}
+
+/* ---- all ---- */
+
+void answer_exchange(struct exchange *x)
+{
+    struct server_exchange *e = container_of(x, struct server_exchange, x);
+    h2o_req_t *req = e->req;
+    struct response *r = &x->response;
+
+    if (r->status < 200 || r->status > 599)
+        r->status = 500;
+    e->answered = true;
+    req->res.status = r->status;
+    req->res.reason = status_reason(r->status);
+    if (r->close || e->connection->loop->draining)
+        req->http1_is_persistent = 0;
+    set_headers(e);
+    set_length(e);
+
+    bool with_body = status_has_body(r->status) && x->method != HEAD;
+    e->started = true;
+    if (r->source && with_body) {
+        e->generator.proceed = source_proceed;
+        h2o_start_response(req, &e->generator);
+        source_send(e);
+        return;
+    }
+    h2o_start_response(req, &e->generator);
+    send_whole(e, with_body && !r->source);
+}

@@ -1,0 +1,102 @@
+/* Requests that never become exchanges: heads that were refused, bodies whose framing is broken, and whatever else
+ * libh2o answers by itself. They get problem details like any other answer, are counted and logged, and end the connection. */
+#include "bailiff/file.h"
+#include "server/internal.h"
+
+struct refusal_text {
+    char *json;
+    size_t len;
+    char id[UUID_TEXT_SIZE];
+};
+
+/* In the request's memory. reason is ours or libh2o's: plain ASCII without quotes or backslashes needs no care, but is escaped anyway. */
+static struct refusal_text *refusal_render(h2o_req_t *req, int status, const char *reason)
+{
+    struct refusal_text *r = h2o_mem_alloc_pool(&req->pool, sizeof(*r));
+    own(text_done) struct text t = {0};
+
+    uuid7(r->id);
+    jw_open(&t, '{');
+    jw_member_string(&t, "type", "about:blank");
+    jw_member_string(&t, "title", status_reason(status));
+    jw_member_int(&t, "status", status);
+    jw_member_string(&t, "detail", reason);
+    jw_key(&t, "instance");
+    text_printf(&t, "\"urn:uuid:%s\"", r->id);
+    jw_member_string(&t, "message", reason);
+    jw_close(&t, '}');
+    r->len = t.len;
+    r->json = h2o_strdup(&req->pool, t.data, t.len).base;
+    return r;
+}
+
+static void refusal_headers(h2o_req_t *req, const struct refusal_text *r)
+{
+    h2o_headers_t *headers = &req->res.headers;
+
+    h2o_add_header(&req->pool, headers, H2O_TOKEN_CONTENT_TYPE, NULL, H2O_STRLIT("application/problem+json"));
+    h2o_add_header(&req->pool, headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-store"));
+    h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-content-type-options"), 0, NULL, H2O_STRLIT("nosniff"));
+    h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-request-id"), 0, NULL, r->id, UUID_TEXT_SIZE - 1);
+}
+
+static void refusal_record(const struct connection *c, const struct refusal_text *r, int status, const char *reason)
+{
+    if (c->loop->testing)
+        return;
+    atomic_fetch_add_explicit(&c->loop->server->parser_refusals, 1, memory_order_relaxed);
+    const struct log_field fields[] = {L_STR("request_id", r->id), L_INT("status", status), L_STR("address", c->address),
+                                       L_STR("reason", reason)};
+    loop_log(c->loop, LOG_INFO, "request.malformed", NULL, fields, ARRAY_LEN(fields));
+}
+
+void refusal_answer(h2o_req_t *req, int status, const char *reason)
+{
+    struct refusal_text *r = refusal_render(req, status, reason);
+
+    refusal_record(connection_of(req->conn), r, status, reason);
+    req->http1_is_persistent = 0;
+    req->res.status = status;
+    req->res.reason = status_reason(status);
+    req->res.content_length = r->len;
+    refusal_headers(req, r);
+    h2o_send_inline(req, r->json, r->len);
+}
+
+/* ---- libh2o's own answers: through the fallback path, which no exchange uses ---- */
+
+struct rewriter {
+    h2o_ostream_t super;
+    struct refusal_text *text;
+};
+
+static void rewriter_send(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bufs, size_t count, h2o_send_state_t state)
+{
+    struct rewriter *rewriter = container_of(self, struct rewriter, super);
+    h2o_iovec_t body = h2o_iovec_init(rewriter->text->json, rewriter->text->len);
+
+    /* libh2o sends its texts whole, and none for HEAD. */
+    h2o_ostream_send_next(self, req, &body, count > 0 ? 1 : 0, state);
+}
+
+static void rewriter_setup(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
+{
+    const char *reason = req->res.status == 413 ? "The body is larger than any route takes."
+                         : req->version < 0x200 ? "The framing of the body is malformed."
+                                                : "A header field is malformed.";
+    struct rewriter *rewriter = (struct rewriter *)h2o_add_ostream(req, sizeof(*rewriter), slot);
+
+    rewriter->text = refusal_render(req, req->res.status, reason);
+    rewriter->super.do_send = rewriter_send;
+    refusal_record(connection_of(req->conn), rewriter->text, req->res.status, reason);
+    memset(&req->res.headers, 0, sizeof(req->res.headers));
+    refusal_headers(req, rewriter->text);
+    req->res.reason = status_reason(req->res.status);
+    req->res.content_length = rewriter->text->len;
+    h2o_setup_next_ostream(req, &rewriter->super.next);
+}
+
+void refusal_register(h2o_pathconf_t *fallback)
+{
+    h2o_create_filter(fallback, sizeof(h2o_filter_t))->on_setup_ostream = rewriter_setup;
+}

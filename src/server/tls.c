@@ -1,0 +1,219 @@
+/* TLS contexts: one a listener, shared by all loops. */
+#include <limits.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "bailiff/file.h"
+#include "server/internal.h"
+
+enum { PEM_MAX = 1 << 20, EXPIRY_WARNING_S = 14 * 86400 };
+
+static void bio_freep(BIO **bio)
+{
+    BIO_free(*bio);
+}
+
+static void x509_freep(X509 **x)
+{
+    X509_free(*x);
+}
+
+static void pkey_freep(EVP_PKEY **key)
+{
+    EVP_PKEY_free(*key);
+}
+
+static void context_freep(SSL_CTX **context)
+{
+    SSL_CTX_free(*context);
+}
+
+/* Wipes a secret before its memory is used again. */
+static void secret_done(struct text *t)
+{
+    OPENSSL_cleanse(t->data, t->cap);
+    text_done(t);
+}
+
+/* Files already name themselves in their faults; this adds where they were named. */
+static bool at(const struct listener_options *options, struct fault *cause, struct fault *fault)
+{
+    fault_set(fault, cause->kind, "%s: %s", options->where ? options->where : "listener", cause->message);
+    return cause->detail[0] ? fault_detail(fault, "%s", cause->detail) : false;
+}
+
+static bool bad_file(const struct listener_options *options, const char *file, const char *what, struct fault *fault)
+{
+    char error[256];
+
+    ERR_error_string_n(ERR_peek_last_error(), error, sizeof(error));
+    ERR_clear_error();
+    fault_set(fault, FAULT_INVALID, "%s: %s %s.", options->where ? options->where : "listener", file, what);
+    return fault_detail(fault, "%s", error);
+}
+
+static void warn_of_expiry(const struct listener_options *options, const X509 *certificate, struct log *log)
+{
+    time_t now = time(NULL), soon = now + EXPIRY_WARNING_S;
+    const char *what = X509_cmp_time(X509_get0_notBefore(certificate), &now) > 0  ? "is not valid yet"
+                       : X509_cmp_time(X509_get0_notAfter(certificate), &now) < 0 ? "has expired"
+                       : X509_cmp_time(X509_get0_notAfter(certificate), &soon) < 0 ? "expires within 14 days"
+                                                                                   : NULL;
+    if (what)
+        log_write(log, LOG_WARNING, "tls.certificate", what, L_STR("file", options->certificate_file),
+                  L_STR("where", options->where));
+}
+
+static bool load_certificate(SSL_CTX *context, const struct listener_options *options, struct log *log,
+                             struct fault *fault)
+{
+    own(text_done) struct text pem = {0};
+    struct fault cause = {0};
+
+    if (!file_read(options->certificate_file, PEM_MAX, &pem, &cause))
+        return at(options, &cause, fault);
+    own(bio_freep) BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+    own(x509_freep) X509 *leaf = bio ? PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL) : NULL;
+    if (!leaf)
+        return bad_file(options, options->certificate_file, "holds no certificate in PEM form", fault);
+    if (SSL_CTX_use_certificate(context, leaf) != 1)
+        return bad_file(options, options->certificate_file, "holds a certificate that is too weak or unusable", fault);
+    warn_of_expiry(options, leaf, log);
+
+    for (X509 *next; (next = PEM_read_bio_X509(bio, NULL, NULL, NULL));) {
+        if (SSL_CTX_add0_chain_cert(context, next) != 1) {
+            X509_free(next);
+            return bad_file(options, options->certificate_file, "holds an unusable chain", fault);
+        }
+    }
+    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+        return bad_file(options, options->certificate_file, "has a broken certificate in its chain", fault);
+    ERR_clear_error();
+    return true;
+}
+
+/* A server that starts by itself has nobody to ask. */
+static int no_passphrase(char *buf, int size, int writing, void *arg)
+{
+    return -1;
+}
+
+static bool load_key(SSL_CTX *context, const struct listener_options *options, struct fault *fault)
+{
+    own(secret_done) struct text pem = {0};
+    struct fault cause = {0};
+
+    if (!file_read_secret(options->key_file, PEM_MAX, &pem, &cause))
+        return at(options, &cause, fault);
+    own(bio_freep) BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+    own(pkey_freep) EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    if (!key)
+        return bad_file(options, options->key_file, "holds no private key in PEM form without a passphrase", fault);
+    if (SSL_CTX_use_PrivateKey(context, key) != 1 || SSL_CTX_check_private_key(context) != 1)
+        return bad_file(options, options->key_file, "is not the key of the certificate, or too weak", fault);
+    return true;
+}
+
+/* A certificate of that CA without any stated use, or with another, is not a client's. */
+static int verify_client(int ok, X509_STORE_CTX *store)
+{
+    if (!ok || X509_STORE_CTX_get_error_depth(store) != 0)
+        return ok;
+    uint32_t use = X509_get_extended_key_usage(X509_STORE_CTX_get_current_cert(store));
+    if (use != UINT32_MAX && (use & XKU_SSL_CLIENT))
+        return 1;
+    X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE);
+    return 0;
+}
+
+static bool require_client_certificate(SSL_CTX *context, const struct listener_options *options, struct fault *fault)
+{
+    own(text_done) struct text pem = {0};
+    struct fault cause = {0};
+    unsigned count = 0;
+
+    if (!file_read(options->client_ca_file, PEM_MAX, &pem, &cause))
+        return at(options, &cause, fault);
+    own(bio_freep) BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+    for (;; count++) {
+        own(x509_freep) X509 *ca = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+        if (!ca)
+            break;
+        if (X509_check_ca(ca) != 1 || X509_STORE_add_cert(SSL_CTX_get_cert_store(context), ca) != 1 ||
+            SSL_CTX_add_client_CA(context, ca) != 1)
+            return bad_file(options, options->client_ca_file, "holds a certificate that is no CA's", fault);
+    }
+    if (count == 0 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+        return bad_file(options, options->client_ca_file, "holds no CA certificates in PEM form", fault);
+    ERR_clear_error();
+
+    X509_VERIFY_PARAM_set_purpose(SSL_CTX_get0_param(context), X509_PURPOSE_SSL_CLIENT);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_client);
+    SSL_CTX_set_verify_depth(context, 4);
+    /* A ticket would stand in for the certificate's key later on. */
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(context, 0);
+    return true;
+}
+
+/* A client that names protocols but none of ours is refused (RFC 7301 §3.2): it speaks something else. */
+static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                           unsigned in_len, void *arg)
+{
+    static const unsigned char http1[] = "\x08http/1.1\x08http/1.0", http2[] = "\x02h2\x08http/1.1\x08http/1.0";
+    const unsigned char *ours = arg ? http2 : http1;
+    unsigned our_len = arg ? sizeof(http2) - 1 : sizeof(http1) - 1;
+
+    if (SSL_select_next_proto((unsigned char **)out, out_len, ours, our_len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+bool tls_is_http2(h2o_socket_t *socket)
+{
+    h2o_iovec_t protocol = h2o_socket_ssl_get_selected_protocol(socket);
+
+    return protocol.len == 2 && memcmp(protocol.base, "h2", 2) == 0;
+}
+
+static const char CIPHERS_TLS12[] = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+                                    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+                                    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+static const char CIPHERS_TLS13[] = "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256";
+
+static bool set_policy(SSL_CTX *context, bool http2)
+{
+    static const unsigned char session_context[] = "bailiff";
+
+    SSL_CTX_set_security_level(context, 2);
+    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                     SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets do it without memory of ours */
+    SSL_CTX_set_num_tickets(context, 1);
+    SSL_CTX_set_alpn_select_cb(context, select_protocol, http2 ? context : NULL);
+    return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
+           SSL_CTX_set_cipher_list(context, CIPHERS_TLS12) == 1 &&
+           SSL_CTX_set_ciphersuites(context, CIPHERS_TLS13) == 1 &&
+           SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384") == 1 &&
+           SSL_CTX_set_session_id_context(context, session_context, sizeof(session_context) - 1) == 1;
+}
+
+bool tls_context_new(const struct listener_options *options, struct log *log, SSL_CTX **ret_context,
+                     struct fault *fault)
+{
+    own(context_freep) SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+
+    ERR_clear_error();
+    if (!context || !set_policy(context, options->client_ca_file != NULL))
+        return fault_internal(fault, "OpenSSL refuses the TLS policy");
+    if (!load_certificate(context, options, log, fault) || !load_key(context, options, fault))
+        return false;
+    if (options->client_ca_file && !require_client_certificate(context, options, fault))
+        return false;
+    *ret_context = give(context);
+    return true;
+}

@@ -1,0 +1,108 @@
+/* How a job's row changes: legal transitions only, with the submission that follows and the event that tells of it. */
+#include <stdio.h>
+
+#include "store/rows.h"
+#include "store/txn.h"
+
+enum { ERROR_MAX = 4096, STACKTRACE_MAX = 65536 };
+
+void txn_job_event(struct store_txn *txn, const struct job *job)
+{
+    struct job_event *event;
+
+    if (txn->event_count == txn->event_cap) {
+        txn->event_cap = txn->event_cap ? 2 * txn->event_cap : 64;
+        txn->events = xrealloc(txn->events, txn->event_cap * sizeof(*txn->events));
+    }
+    event = &txn->events[txn->event_count++];
+    *event = (struct job_event){
+        .status = job->status, .cancel_requested = job->cancel_requested, .revision = job->revision};
+    snprintf(event->job_id, sizeof(event->job_id), "%s", job->id);
+    snprintf(event->task_config_id, sizeof(event->task_config_id), "%s", job->task_config_id);
+}
+
+/* What a user's program says is kept to a limit: of an error its beginning, of a stack trace its end, where the cause stands. */
+static const char *head_of(const char *s, size_t max, char *buffer)
+{
+    size_t len = s ? strnlen(s, max + 1) : 0;
+
+    if (len <= max)
+        return s;
+    for (len = max; len > 0 && ((unsigned char)s[len] & 0xc0) == 0x80;)
+        len--;
+    memcpy(buffer, s, len);
+    buffer[len] = '\0';
+    return buffer;
+}
+
+static const char *tail_of(const char *s, size_t max)
+{
+    size_t len = s ? strlen(s) : 0;
+
+    if (len <= max)
+        return s;
+    for (s += len - max; ((unsigned char)*s & 0xc0) == 0x80;)
+        s++;
+    return s;
+}
+
+static bool job_update(struct store_txn *txn, const struct job *job, struct fault *fault)
+{
+    own(query_done) struct query q = query_begin(txn->db, SQL_JOB_SET);
+    char error[ERROR_MAX + 1];
+
+    query_int(&q, job->seq);
+    query_text(&q, job_status_name(job->status));
+    query_int(&q, job->revision);
+    query_int(&q, job->cancel_requested);
+    query_int(&q, job->attempt);
+    job->exited ? query_int(&q, job->exit_code) : query_null(&q);
+    job->signaled ? query_int(&q, job->signal) : query_null(&q);
+    query_int(&q, job->started_at_ms);
+    query_int(&q, job->ended_at_ms);
+    query_text(&q, job->worker);
+    query_text(&q, head_of(job->error, ERROR_MAX, error));
+    query_text(&q, tail_of(job->stacktrace, STACKTRACE_MAX));
+    return query_run_one(&q, fault);
+}
+
+static bool count_statuses(struct store_txn *txn, const char *submission_id, unsigned *counts, struct fault *fault)
+{
+    own(query_done) struct query q = query_begin(txn->db, SQL_SUBMISSION_COUNTS);
+    enum query_result result;
+
+    query_text(&q, submission_id);
+    while ((result = query_step(&q)) == QUERY_ROW) {
+        enum job_status status;
+        if (!job_status_parse(query_column_span(&q, 0), &status))
+            return fault_internal(fault, "a job of %s has an impossible status", submission_id);
+        counts[status] = (unsigned)query_column_int(&q, 1);
+    }
+    return result == QUERY_DONE || query_fault(&q, fault);
+}
+
+bool txn_submission_follow(struct store_txn *txn, const char *submission_id, struct fault *fault)
+{
+    own(query_done) struct query q = query_begin(txn->db, SQL_SUBMISSION_SET);
+    unsigned counts[JOB_STATUS_COUNT] = {0};
+
+    if (!count_statuses(txn, submission_id, counts, fault))
+        return false;
+    query_text(&q, submission_id);
+    query_text(&q, submission_status_name(submission_status_of(counts)));
+    return query_run_one(&q, fault);
+}
+
+bool txn_job_store(struct store_txn *txn, struct job *job, enum job_status before, struct fault *fault)
+{
+    if (job->status != before && !job_transition_legal(before, job->status))
+        return fault_set(fault, FAULT_CONFLICT, "Job %s is %s; it cannot become %s.", job->id, job_status_name(before),
+                         job_status_name(job->status));
+    job->revision++;
+    if (!job_update(txn, job, fault))
+        return false;
+    if (job->status != before && !txn_submission_follow(txn, job->submission_id, fault))
+        return false;
+    txn_job_event(txn, job);
+    return true;
+}

@@ -1,0 +1,56 @@
+/* The writer's open transaction, and what the changes inside it share. Writer thread only. */
+#ifndef BAILIFF_STORE_TXN_H
+#define BAILIFF_STORE_TXN_H
+
+#include "bailiff/store.h"
+#include "store/database.h"
+
+struct store_txn {
+    struct database *db;
+    int64_t now_ms;
+    struct audit_walk head; /* the chain as this transaction would leave it */
+    struct job_event *events;
+    size_t event_count, event_cap;
+    unsigned idempotency_ttl_s;
+};
+
+/* ---- audit and idempotency (chain.c, answers.c) ---- */
+/* Appends a record behind txn->head. */
+must_check bool txn_audit(struct store_txn *txn, struct arena *arena, enum audit_outcome outcome,
+                          struct audit_draft *draft, struct fault *fault);
+enum answer_state { ANSWER_NEW, ANSWER_REPLAYED, ANSWER_OTHER_REQUEST };
+must_check bool txn_answer_find(struct store_txn *txn, struct change *change, enum answer_state *ret_state,
+                                struct fault *fault);
+must_check bool txn_answer_keep(struct store_txn *txn, const struct change *change, struct fault *fault);
+/* Deletes expired answers among the `max` oldest. */
+must_check bool txn_answers_expire(struct store_txn *txn, int64_t max, int64_t *ret_deleted, struct fault *fault);
+
+/* ---- data nodes (data_nodes.c) ---- */
+must_check bool txn_data_node_touch(struct store_txn *txn, int64_t data_node_seq, struct fault *fault);
+must_check bool txn_data_node_written(struct store_txn *txn, int64_t data_node_seq, int64_t time_ms, const char *file,
+                                      struct fault *fault);
+/* Modification time of a user's file, 0: there is no such file. */
+int64_t user_file_time_ms(const char *path);
+
+/* ---- jobs (transitions.c, dependents.c) ---- */
+struct seq_list { /* of rows' seq; own(seq_list_done) */
+    int64_t *items;
+    size_t count, cap;
+};
+void seq_list_done(struct seq_list *list);
+void seq_list_add(struct seq_list *list, int64_t seq);
+must_check bool seq_list_read(struct query *q, struct seq_list *list, struct fault *fault); /* appends all rows' first column */
+
+void txn_job_event(struct store_txn *txn, const struct job *job);
+/* Stores *job as it stands, as its next revision, with the event; if its status changed from `before`, the transition must
+ * be legal and the submission follows. */
+must_check bool txn_job_store(struct store_txn *txn, struct job *job, enum job_status before, struct fault *fault);
+must_check bool txn_submission_follow(struct store_txn *txn, const char *submission_id, struct fault *fault);
+/* The job ended without result, as stored: frees its outputs and makes the jobs that waited for them ABANDONED, and so on. */
+must_check bool txn_jobs_abandon(struct store_txn *txn, int64_t job_seq, struct fault *fault);
+/* The data node is there now, or nobody will write it any more: jobs that waited and can go on become PENDING. */
+must_check bool txn_jobs_unblock(struct store_txn *txn, const struct seq_list *data_nodes, struct fault *fault);
+must_check bool txn_job_examine(struct store_txn *txn, int64_t job_seq, struct fault *fault);
+must_check bool txn_unlock(struct store_txn *txn, int64_t data_node_seq, int64_t job_seq, struct fault *fault);
+
+#endif
