@@ -14,7 +14,8 @@ struct place { /* what a value is for, while it is read */
 static bool bad(const struct place *at, const char *format, ...) printf_like(2, 3);
 static bool bad(const struct place *at, const char *format, ...)
 {
-    own(freep) char *what = NULL;
+    own(freep)
+    char *what = NULL;
     va_list args;
 
     va_start(args, format);
@@ -76,7 +77,8 @@ static bool read_count(const struct place *at, const char *text, unsigned *ret)
 static bool read_quantity(const struct place *at, const char *text, uint64_t *ret)
 {
     bool size = at->setting->kind == SETTING_SIZE;
-    own(text_done) struct text min = {0}, max = {0};
+    own(text_done)
+    struct text min = {0}, max = {0};
     uint64_t n;
 
     (size ? size_format : duration_format)(at->setting->min, &min);
@@ -86,21 +88,27 @@ static bool read_quantity(const struct place *at, const char *text, uint64_t *re
                    size ? "size; write a whole number with its unit, such as 64KiB, 10MiB or 1GiB"
                         : "time; write a whole number with its unit, such as 500ms, 10s, 5m or 24h");
     if (n < at->setting->min || n > at->setting->max)
-        return bad(at, ": %s is out of range; give %s from %s to %s.", text, size ? "a size" : "a time", min.data, max.data);
+        return bad(at, ": %s is out of range; give %s from %s to %s.", text, size ? "a size" : "a time", min.data,
+                   max.data);
     *ret = n;
     return true;
 }
 
 static bool read_choice(const struct place *at, const char *text, int *ret)
 {
-    own(text_done) struct text all = {0};
+    own(text_done)
+    struct text all = {0};
 
     for (int i = 0; at->setting->choices[i]; i++) {
         if (strcmp(text, at->setting->choices[i]) == 0) {
             *ret = i;
             return true;
         }
-        text_printf(&all, "%s\"%s\"", i == 0 ? "" : at->setting->choices[i + 1] ? ", " : " or ", at->setting->choices[i]);
+        text_printf(&all, "%s\"%s\"",
+                    i == 0                        ? ""
+                    : at->setting->choices[i + 1] ? ", "
+                                                  : " or ",
+                    at->setting->choices[i]);
     }
     return bad(at, ": \"%s\" is not known here; choose %s.", text, all.data);
 }
@@ -137,7 +145,8 @@ static bool read_element(const struct place *at, const struct yaml_node *node, c
         return problems_add(at->problems, node->line, "%s must hold text only; here is %s.", at->path,
                             node->kind == YAML_SCALAR ? "nothing" : yaml_kind_name(node));
     if (strlen(node->text) > 1024 || strpbrk(node->text, "\n\t"))
-        return problems_add(at->problems, node->line, "%s: an element must be one line of at most 1024 bytes.", at->path);
+        return problems_add(at->problems, node->line, "%s: an element must be one line of at most 1024 bytes.",
+                            at->path);
     *ret = arena_strdup(&at->config->arena, node->text);
     return true;
 }
@@ -163,7 +172,8 @@ static bool read_texts(const struct place *at, const struct yaml_node *node, str
             continue;
         for (size_t j = 0; j < ret->count; j++)
             if (strcmp(ret->items[j], ret->items[ret->count]) == 0)
-                problems_add(at->problems, node->items[i]->line, "%s has \"%s\" twice; remove one.", at->path, ret->items[j]);
+                problems_add(at->problems, node->items[i]->line, "%s has \"%s\" twice; remove one.", at->path,
+                             ret->items[j]);
         ret->count++;
     }
     return true;
@@ -200,7 +210,8 @@ static bool read_sections(const struct place *at, const struct yaml_node *node, 
         char path[300];
 
         snprintf(path, sizeof(path), "%s[%zu]", at->path, i);
-        config_read_section(at->config, at->problems, table, node->items[i], path, (char *)ret->items + i * table->size);
+        config_read_section(at->config, at->problems, table, node->items[i], path,
+                            (char *)ret->items + i * table->size);
     }
     return true;
 }
@@ -241,9 +252,10 @@ static void read_present(const struct place *at, const struct yaml_node *node, v
     else if (!read_scalar(at, node->text, target))
         set_default(at, target);
     if (!fine)
-        memset(target, 0, s->kind == SETTING_SECTIONS   ? sizeof(struct config_sections)
-                          : s->kind == SETTING_ROLE_MAP ? sizeof(struct config_role_map)
-                                                        : sizeof(struct id_list));
+        memset(target, 0,
+               s->kind == SETTING_SECTIONS   ? sizeof(struct config_sections)
+               : s->kind == SETTING_ROLE_MAP ? sizeof(struct config_role_map)
+                                             : sizeof(struct id_list));
 }
 
 static void read_absent(const struct place *at, void *target)
@@ -261,7 +273,8 @@ static void refuse_unknown(struct problems *problems, const struct setting_table
                            const char *path)
 {
     const char *names[32];
-    own(text_done) struct text all = {0};
+    own(text_done)
+    struct text all = {0};
 
     for (size_t i = 0; i < table->count && i < ARRAY_LEN(names); i++) {
         names[i] = table->rows[i].name;
@@ -277,9 +290,11 @@ static void refuse_unknown(struct problems *problems, const struct setting_table
         const char *near = text_nearest(map->keys[i], names, table->count);
         const char *where = path[0] ? path : "the file";
         if (near)
-            problems_add(problems, map->lines[i], "%s has no setting \"%s\"; did you mean \"%s\"?", where, map->keys[i], near);
+            problems_add(problems, map->lines[i], "%s has no setting \"%s\"; did you mean \"%s\"?", where, map->keys[i],
+                         near);
         else
-            problems_add(problems, map->lines[i], "%s has no setting \"%s\"; there are %s.", where, map->keys[i], all.data);
+            problems_add(problems, map->lines[i], "%s has no setting \"%s\"; there are %s.", where, map->keys[i],
+                         all.data);
     }
 }
 

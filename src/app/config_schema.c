@@ -10,11 +10,14 @@ static const char *const LEVELS[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARNING] = "warning", [LOG_ERROR] = "error", NULL};
 
 enum { MS = 1, SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
-#define DAYS(n) ((uint64_t)(n) * 24 * HOUR)
+#define DAYS(n) ((uint64_t)(n)*24 * HOUR)
 
 #define TEXT .kind = SETTING_TEXT, .min = 1, .max = 1024
 #define PATH .kind = SETTING_PATH, .min = 1, .max = 4095
-#define TABLE(rows, type) {(rows), ARRAY_LEN(rows), sizeof(type)}
+#define TABLE(rows, type)                     \
+    {                                         \
+        (rows), ARRAY_LEN(rows), sizeof(type) \
+    }
 
 /* clang-format off */
 #define AT(member) .offset = offsetof(struct config_listener, member)

@@ -5,8 +5,11 @@ struct unit {
     uint64_t factor;
 };
 /* the largest first, as formatting wants them */
-static const struct unit SIZES[] = {
-    {"TiB", UINT64_C(1) << 40}, {"GiB", UINT64_C(1) << 30}, {"MiB", UINT64_C(1) << 20}, {"KiB", UINT64_C(1) << 10}, {"B", 1}};
+static const struct unit SIZES[] = {{"TiB", UINT64_C(1) << 40},
+                                    {"GiB", UINT64_C(1) << 30},
+                                    {"MiB", UINT64_C(1) << 20},
+                                    {"KiB", UINT64_C(1) << 10},
+                                    {"B", 1}};
 static const struct unit TIMES[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
 
 static bool parse(struct span s, const struct unit *units, size_t count, uint64_t *ret)

@@ -1,6 +1,4 @@
 /* Claims: times, audience, subject, type and use. */
-#include <math.h>
-
 #include "auth/claims.h"
 #include "auth/plain.h"
 #include "auth/refusal.h"
@@ -8,9 +6,8 @@
 enum { AUDIENCES_MAX = 64 };
 static const double TIME_LATEST = 253402300799.0; /* 9999-12-31T23:59:59Z */
 
-/* A NumericDate (fractions allowed) in whole seconds. What rounding adds it adds against the token. */
-static bool read_time(const json_t *claims, const char *name, double (*round)(double), int64_t *ret_s, bool *ret_there,
-                      struct fault *fault)
+/* A NumericDate (fractions allowed) in whole seconds. */
+static bool read_time(const json_t *claims, const char *name, int64_t *ret_s, bool *ret_there, struct fault *fault)
 {
     const json_t *member = json_object_get(claims, name);
     double value = json_number_value(member);
@@ -18,7 +15,7 @@ static bool read_time(const json_t *claims, const char *name, double (*round)(do
     if (member && (!json_is_number(member) || !(value >= 0 && value <= TIME_LATEST)))
         return refuse(fault, REFUSED_TIME);
     *ret_there = member != NULL;
-    *ret_s = (int64_t)round(value);
+    *ret_s = (int64_t)value;
     return true;
 }
 
@@ -27,9 +24,8 @@ static bool judge_times(const struct issuer *issuer, const json_t *claims, int64
     int64_t leeway = issuer->leeway_s, expires, early, issued;
     bool has_expires, has_early, has_issued;
 
-    if (!read_time(claims, "exp", floor, &expires, &has_expires, fault) ||
-        !read_time(claims, "nbf", ceil, &early, &has_early, fault) ||
-        !read_time(claims, "iat", floor, &issued, &has_issued, fault))
+    if (!read_time(claims, "exp", &expires, &has_expires, fault) ||
+        !read_time(claims, "nbf", &early, &has_early, fault) || !read_time(claims, "iat", &issued, &has_issued, fault))
         return false;
     if (!has_expires)
         return refuse(fault, REFUSED_NO_EXPIRY);

@@ -267,8 +267,9 @@ bool txn_cancel_job(struct store_txn *txn, const struct scope *scope, const char
     if (job_status_final(before))
         return fault_set(fault, FAULT_CONFLICT, "Job %s has ended already: it is %s.", id, job_status_name(before));
     if (before == JOB_RUNNING) {
+        bool first = !job.cancel_requested;
         job.cancel_requested = true;
-        if (!txn_job_store(txn, &job, before, fault))
+        if (first && !txn_job_store(txn, &job, before, fault))
             return false;
     } else {
         job.status = JOB_CANCELED;

@@ -1,0 +1,169 @@
+#include "app/config.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "app/config_schema.h"
+#include "bailiff/file.h"
+
+const char *config_path(const char *named)
+{
+    const char *set = named ? NULL : secure_getenv("BAILIFF_CONFIG");
+
+    return named ? named : set && set[0] ? set : "/etc/bailiff/bailiff.yaml";
+}
+
+void config_free(struct config *c)
+{
+    if (!c)
+        return;
+    arena_done(&c->arena);
+    free(c);
+}
+
+/* The folder that relative paths are relative to. Links are followed: a configuration that is linked to stands among its files. */
+static bool find_folder(struct config *c, struct problems *problems)
+{
+    own(freep)
+    char *real = realpath(c->file, NULL);
+    char *slash;
+
+    if (!real)
+        return problems_add(problems, 0, "cannot be read: %s; name another with --config.", strerror(errno));
+    slash = strrchr(real, '/');
+    *(slash == real ? slash + 1 : slash) = '\0';
+    c->folder = arena_strdup(&c->arena, real);
+    return true;
+}
+
+struct config *config_load(const char *path, enum config_depth depth, struct problems *problems)
+{
+    own(config_freep)
+    struct config *c = xcalloc(1, sizeof(*c));
+    own(text_done)
+    struct text content = {0};
+    struct yaml_node *root = NULL;
+    struct fault fault = {0};
+
+    c->file = arena_strdup(&c->arena, path);
+    problems_init(problems, arena_strdup(&problems->arena, path));
+    if (!find_folder(c, problems))
+        return NULL;
+    if (!file_read(path, YAML_SIZE_MAX, &content, &fault)) {
+        problems_add(problems, 0, "cannot be used: %s", fault.message);
+        return NULL;
+    }
+    if (!yaml_read(text_span(&content), &c->arena, problems, &root))
+        return NULL;
+    if (root->kind != YAML_MAP) {
+        problems_add(problems, root->line, "must be a table of settings, not %s.", yaml_kind_name(root));
+        return NULL;
+    }
+    c->node = root;
+    config_read_section(c, problems, &CONFIG_SCHEMA, root, "", c);
+    config_check_server(c, problems);
+    config_check_issuers(c, problems);
+    config_check_cors(c, problems);
+    if (depth == CONFIG_MACHINE)
+        config_check_machine(c, problems);
+    return give(c);
+}
+
+/* ---- what SIGHUP replaces ---- */
+static bool check_role_map(const struct config *c, const struct policy *policy, struct problems *problems)
+{
+    size_t before = problems->mistakes, count = policy_role_count(policy);
+    own(freep)
+    const char **names = xcalloc(count + 1, sizeof(*names));
+
+    for (size_t i = 0; i < count; i++)
+        names[i] = policy_role_name(policy, i);
+    for (size_t i = 0; i < c->issuers.count; i++) {
+        const struct config_issuer *s = config_issuer(c, i);
+
+        for (size_t m = 0; m < s->role_map.count; m++) {
+            const struct role_mapping *mapping = &s->role_map.items[m];
+            size_t n = 0;
+
+            while (n < count && strcmp(names[n], mapping->to) != 0)
+                n++;
+            if (n < count)
+                continue;
+            const char *near = text_nearest(mapping->to, names, count);
+            problems_add(problems, yaml_line(yaml_find(s->node, "role_map"), mapping->from),
+                         "role_map: %s has no role \"%s\"%s%s%s", c->policy.roles, mapping->to,
+                         near ? "; did you mean \"" : ".", near ? near : "", near ? "\"?" : "");
+        }
+    }
+    return problems->mistakes == before;
+}
+
+bool config_load_policy(const struct config *c, struct problems *problems, struct policy **ret_policy)
+{
+    struct policy *policy = NULL;
+    struct fault fault = {0};
+
+    if (!c->policy.roles)
+        return false;
+    if (!policy_load(c->policy.roles, &policy, &fault))
+        return problems_add_fault(problems, yaml_line(c->policy.node, "roles"), &fault);
+    if (!check_role_map(c, policy, problems)) {
+        policy_unref(policy);
+        return false;
+    }
+    *ret_policy = policy;
+    return true;
+}
+
+static void issuer_options(const struct config *c, const struct config_issuer *s, struct arena *arena,
+                           struct issuer_options *o)
+{
+    *o = (struct issuer_options){
+        .issuer = s->issuer,
+        .audiences = s->audiences.items,
+        .audience_count = s->audiences.count,
+        .jwks_file = s->jwks_file,
+        .pem_file = s->pem_file,
+        .secret_file = s->secret_file,
+        .algorithm = s->algorithm,
+        .key_id = s->key_id,
+        .algorithms = s->algorithms.items,
+        .algorithm_count = s->algorithms.count,
+        .profile = (enum token_profile)s->profile,
+        .role_claims = s->role_claims.items,
+        .role_claim_count = s->role_claims.count,
+        .role_map = s->role_map.items,
+        .role_map_count = s->role_map.count,
+        .role_prefix = s->role_prefix,
+        .roles_max = s->roles_max,
+        .leeway_s = (s->leeway_ms + 999) / 1000,
+        .lifetime_max_s = (unsigned)(s->lifetime_max_ms / 1000),
+        .require_token_use = s->token_use == 1,
+        .where = arena_printf(arena, "%s:%u", c->file, s->node ? s->node->line : 0),
+    };
+}
+
+bool config_load_verifier(const struct config *c, struct problems *problems, struct verifier **ret_verifier)
+{
+    own(arena_done)
+    struct arena arena = {0};
+    struct issuer_options *options = arena_alloc(&arena, (c->issuers.count + 1) * sizeof(*options));
+    size_t before = problems->mistakes;
+    struct fault fault = {0};
+
+    /* One at a time first, so that the mistakes of all are seen. */
+    for (size_t i = 0; i < c->issuers.count; i++) {
+        struct verifier *alone = NULL;
+
+        issuer_options(c, config_issuer(c, i), &arena, &options[i]);
+        fault = (struct fault){0};
+        if (verifier_new(&options[i], 1, &alone, &fault))
+            verifier_unref(alone);
+        else
+            problems_add_fault(problems, config_issuer(c, i)->node ? config_issuer(c, i)->node->line : 0, &fault);
+    }
+    if (problems->mistakes > before || c->issuers.count == 0)
+        return false;
+    fault = (struct fault){0};
+    return verifier_new(options, c->issuers.count, ret_verifier, &fault) || problems_add_fault(problems, 0, &fault);
+}

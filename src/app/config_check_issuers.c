@@ -1,0 +1,135 @@
+/* Issuers, and the key that signs our own tokens. Only the file's own text is looked at. */
+#include "app/config_schema.h"
+
+static void check_keys(const struct config_issuer *s, struct problems *problems)
+{
+    int sources = !!s->jwks_file + !!s->pem_file + !!s->secret_file;
+    unsigned line = s->node->line;
+
+    if (sources == 0)
+        problems_add(problems, line, "the issuer has no keys; set one of jwks_file, pem_file and secret_file.");
+    if (sources > 1)
+        problems_add(problems, line,
+                     "the issuer has more than one source of keys; keep one of jwks_file, pem_file and "
+                     "secret_file.");
+    if (s->jwks_file && s->key_id)
+        problems_add(problems, yaml_line(s->node, "key_id"),
+                     "key_id is for a PEM key or a secret; the keys of a JWKS name "
+                     "themselves.");
+}
+
+/* Lists the names there are; `symmetric` picks which. */
+static void algorithm_names(bool symmetric, struct text *out)
+{
+    for (int a = 0; a < ALG_COUNT; a++)
+        if ((a >= ALG_HS256) == symmetric)
+            text_printf(out, "%s%s", out->len > 0 ? ", " : "", jwt_algorithm_name((enum jwt_algorithm)a));
+}
+
+static void check_algorithm(const struct config_issuer *s, const char *key, const char *name, struct problems *problems)
+{
+    own(text_done)
+    struct text names = {0};
+    enum jwt_algorithm algorithm;
+    bool secret = s->secret_file != NULL;
+    bool known = jwt_algorithm_parse(span_of(name), &algorithm);
+
+    if (known && (algorithm >= ALG_HS256) == secret)
+        return;
+    algorithm_names(secret, &names);
+    if (!known)
+        problems_add(problems, yaml_line(s->node, key), "%s: there is no algorithm \"%s\" here; there are %s.", key,
+                     name, names.data);
+    else if (s->jwks_file || s->pem_file || secret)
+        problems_add(problems, yaml_line(s->node, key), "%s: %s does not fit %s; fitting are %s.", key, name,
+                     secret ? "a shared secret" : "public keys", names.data);
+}
+
+static void check_algorithms(const struct config_issuer *s, struct problems *problems)
+{
+    bool listed = s->algorithms.count == 0;
+
+    if (s->secret_file && !s->algorithm)
+        problems_add(problems, yaml_line(s->node, "secret_file"),
+                     "a shared secret needs its algorithm: set algorithm: HS256, "
+                     "HS384 or HS512.");
+    if (s->algorithm)
+        check_algorithm(s, "algorithm", s->algorithm, problems);
+    for (size_t i = 0; i < s->algorithms.count; i++) {
+        check_algorithm(s, "algorithms", s->algorithms.items[i], problems);
+        listed = listed || (s->algorithm && strcmp(s->algorithms.items[i], s->algorithm) == 0);
+    }
+    if (s->algorithm && !listed)
+        problems_add(problems, yaml_line(s->node, "algorithms"),
+                     "algorithms does not list %s, which algorithm says the key is "
+                     "for: no token would ever be good.",
+                     s->algorithm);
+}
+
+static void check_roles(const struct config_issuer *s, struct problems *problems)
+{
+    for (size_t i = 0; i < s->role_claims.count; i++)
+        if (s->role_claims.items[i][0] != '/')
+            problems_add(problems, yaml_line(s->node, "role_claims"),
+                         "role_claims: \"%s\" is not a JSON pointer; write \"/%s\".", s->role_claims.items[i],
+                         s->role_claims.items[i]);
+}
+
+static bool list_has(const struct id_list *list, const char *s)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i], s) == 0)
+            return true;
+    return false;
+}
+
+static const struct config_issuer *find_issuer(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->issuers.count; i++)
+        if (str_eq(config_issuer(c, i)->issuer, name))
+            return config_issuer(c, i);
+    return NULL;
+}
+
+/* A token that the server would refuse need not be made. */
+static void check_signing(const struct config *c, struct problems *problems)
+{
+    const struct config_signing *s = &c->signing;
+    const struct config_issuer *issuer;
+
+    if (!s->node)
+        return;
+    if (!s->issuer || !s->audience || !s->key) {
+        problems_add(problems, s->node->line,
+                     "signing needs issuer, audience and key; give all three, or remove the section.");
+        return;
+    }
+    issuer = find_issuer(c, s->issuer);
+    if (!issuer)
+        problems_add(problems, yaml_line(s->node, "issuer"),
+                     "signing.issuer: \"%s\" is not among the issuers: no token of it "
+                     "would be accepted.",
+                     s->issuer);
+    else if (!list_has(&issuer->audiences, s->audience))
+        problems_add(problems, yaml_line(s->node, "audience"),
+                     "signing.audience: \"%s\" is not among that issuer's audiences.", s->audience);
+}
+
+void config_check_issuers(struct config *c, struct problems *problems)
+{
+    for (size_t i = 0; i < c->issuers.count; i++) {
+        const struct config_issuer *s = config_issuer(c, i), *first;
+
+        if (!s->node) /* not a table: that was said */
+            continue;
+        check_keys(s, problems);
+        check_algorithms(s, problems);
+        check_roles(s, problems);
+        if (s->issuer && (first = find_issuer(c, s->issuer)) != s && first->node)
+            problems_add(problems, yaml_line(s->node, "issuer"),
+                         "the issuer \"%s\" stands in line %u already; whose keys are "
+                         "right could not be told.",
+                         s->issuer, first->node->line);
+    }
+    check_signing(c, problems);
+}

@@ -1,0 +1,198 @@
+/* The server as its caller sees it: start, reload, stop, count. */
+#include <sched.h>
+#include <sys/resource.h>
+
+#include "server/internal.h"
+
+enum { LOOPS_MAX = 256, DESCRIPTORS_BESIDE = 256 /* database, logs, pipes … */ };
+
+static char *copy(const char *s)
+{
+    return s ? xstrdup(s) : NULL;
+}
+
+static struct listener_options listener_options_copy(const struct listener_options *o)
+{
+    return (struct listener_options){
+        .address = copy(o->address),
+        .port = o->port,
+        .tls = o->tls,
+        .certificate_file = copy(o->certificate_file),
+        .key_file = copy(o->key_file),
+        .client_ca_file = copy(o->client_ca_file),
+        .where = copy(o->where),
+    };
+}
+
+static unsigned cores(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof(set), &set) < 0)
+        return 1;
+    return (unsigned)CPU_COUNT(&set);
+}
+
+/* Each connection is a descriptor. Too few is not fatal (accepting pauses), but somebody should know before the night. */
+static void provide_descriptors(const struct server *server)
+{
+    struct rlimit limit;
+    rlim_t wanted = server->options.connections_max + (rlim_t)DESCRIPTORS_BESIDE;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = MIN(wanted, limit.rlim_max);
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+        log_write(server->options.log, LOG_WARNING, "server.descriptors",
+                  "The limit of open files is below limits.connections; raise LimitNOFILE.",
+                  L_INT("limit", limit.rlim_cur), L_INT("wanted", wanted));
+}
+
+static struct server *server_new(const struct server_options *options)
+{
+    struct server *server = xcalloc(1, sizeof(*server));
+
+    server->options = *options;
+    server->options.listeners = NULL;
+    server->listener_count = options->listener_count;
+    server->listeners = xcalloc(options->listener_count, sizeof(*server->listeners));
+    for (size_t i = 0; i < options->listener_count; i++)
+        server->listeners[i].options = listener_options_copy(&options->listeners[i]);
+    server->loop_count = options->loops ? MIN(options->loops, (unsigned)LOOPS_MAX) : cores();
+    server->loops = xcalloc(server->loop_count, sizeof(*server->loops));
+    pthread_mutex_init(&server->lock, NULL);
+    pthread_cond_init(&server->changed, NULL);
+    for (unsigned i = 0; i < server->loop_count; i++)
+        loop_init(&server->loops[i], server, i);
+    return server;
+}
+
+static bool open_listeners(struct server *server, struct fault *fault)
+{
+    for (size_t i = 0; i < server->listener_count; i++) {
+        struct listener *l = &server->listeners[i];
+        if (l->options.tls && !tls_context_new(&l->options, server->options.log, &l->tls, fault))
+            return false;
+        if (!listener_open(l, server->loop_count, fault))
+            return false;
+    }
+    return true;
+}
+
+static void set_state(struct server *server, int state)
+{
+    pthread_mutex_lock(&server->lock);
+    server->state = state;
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+}
+
+static bool start_loops(struct server *server, struct fault *fault)
+{
+    for (unsigned i = 0; i < server->loop_count; i++)
+        if (!loop_start(&server->loops[i], fault))
+            return false;
+    pthread_mutex_lock(&server->lock);
+    while (server->loops_ready + server->loops_failed < server->loop_count)
+        pthread_cond_wait(&server->changed, &server->lock);
+    bool ok = server->loops_failed == 0;
+    if (!ok && fault)
+        *fault = server->start_fault;
+    pthread_mutex_unlock(&server->lock);
+    return ok;
+}
+
+static void join_loops(struct server *server)
+{
+    for (unsigned i = 0; i < server->loop_count; i++) {
+        if (server->loops[i].started)
+            pthread_join(server->loops[i].thread, NULL);
+        server->loops[i].started = false;
+    }
+}
+
+bool server_start(const struct server_options *options, struct server **ret_server, struct fault *fault)
+{
+    struct server *server = server_new(options);
+
+    provide_descriptors(server);
+    if (!open_listeners(server, fault) || !start_loops(server, fault)) {
+        server_free(server);
+        return false;
+    }
+    set_state(server, SERVER_RUNNING);
+    for (size_t i = 0; i < server->listener_count; i++)
+        log_write(options->log, LOG_INFO, "server.listening", server->listeners[i].options.tls ? "TLS" : "plain HTTP",
+                  L_STR("address", server->listeners[i].name), L_INT("loops", server->loop_count));
+    *ret_server = server;
+    return true;
+}
+
+unsigned server_port(const struct server *server, size_t listener)
+{
+    return server->listeners[listener].port;
+}
+
+bool server_reload_tls(struct server *server, struct fault *fault)
+{
+    SSL_CTX **fresh = xcalloc(server->listener_count, sizeof(SSL_CTX *));
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < server->listener_count; i++)
+        if (server->listeners[i].options.tls)
+            ok = tls_context_new(&server->listeners[i].options, server->options.log, &fresh[i], fault);
+    /* All at once or none: the old contexts come back in `fresh`, and go. */
+    pthread_mutex_lock(&server->lock);
+    for (size_t i = 0; ok && i < server->listener_count; i++) {
+        SSL_CTX *old = server->listeners[i].tls;
+        server->listeners[i].tls = fresh[i];
+        fresh[i] = old;
+    }
+    pthread_mutex_unlock(&server->lock);
+    for (size_t i = 0; i < server->listener_count; i++)
+        SSL_CTX_free(fresh[i]);
+    free(fresh);
+    return ok;
+}
+
+void server_stop(struct server *server)
+{
+    for (unsigned i = 0; i < server->loop_count; i++)
+        loop_ask_stop(&server->loops[i]);
+    join_loops(server);
+}
+
+void server_free(struct server *server)
+{
+    if (!server)
+        return;
+    pthread_mutex_lock(&server->lock);
+    bool running = server->state == SERVER_RUNNING;
+    pthread_mutex_unlock(&server->lock);
+    if (running)
+        server_stop(server);
+    set_state(server, SERVER_STOPPED); /* for loops that never served */
+    join_loops(server);
+    for (unsigned i = 0; i < server->loop_count; i++)
+        loop_done(&server->loops[i]);
+    for (size_t i = 0; i < server->listener_count; i++)
+        listener_close(&server->listeners[i], server->loop_count);
+    pthread_cond_destroy(&server->changed);
+    pthread_mutex_destroy(&server->lock);
+    free(server->loops);
+    free(server->listeners);
+    free(server);
+}
+
+void server_get_counters(const struct server *server, struct server_counters *ret)
+{
+    /* Each is true for itself; together they are of about the same moment. */
+    *ret = (struct server_counters){
+        .connections = atomic_load_explicit(&server->connections, memory_order_relaxed),
+        .connections_open = atomic_load_explicit(&server->connections_open, memory_order_relaxed),
+        .requests = atomic_load_explicit(&server->requests, memory_order_relaxed),
+        .handshakes_failed = atomic_load_explicit(&server->handshakes_failed, memory_order_relaxed),
+        .refused_connections = atomic_load_explicit(&server->refused_connections, memory_order_relaxed),
+        .parser_refusals = atomic_load_explicit(&server->parser_refusals, memory_order_relaxed),
+    };
+}
