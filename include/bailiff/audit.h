@@ -14,9 +14,9 @@
 
 enum { AUDIT_HASH_SIZE = 32 };
 
-#define AUDIT_OUTCOMES(X)                                                                                              \
-    X(AUDIT_DONE, "done")       /* the change was made */                                                              \
-    X(AUDIT_FAILED, "failed")   /* allowed, but it failed: see reason */                                               \
+#define AUDIT_OUTCOMES(X)                                                \
+    X(AUDIT_DONE, "done")       /* the change was made */                \
+    X(AUDIT_FAILED, "failed")   /* allowed, but it failed: see reason */ \
     X(AUDIT_REFUSED, "refused") /* not authenticated, not permitted, over a limit */
 #define X(name, wire) name,
 enum audit_outcome { AUDIT_OUTCOMES(X) AUDIT_OUTCOME_COUNT };
@@ -24,21 +24,21 @@ enum audit_outcome { AUDIT_OUTCOMES(X) AUDIT_OUTCOME_COUNT };
 const char *audit_outcome_name(enum audit_outcome o);
 
 /* X(member of struct audit_draft, bytes kept of it): the texts of a record in the order in which they are hashed and stored. */
-#define AUDIT_TEXTS(X)                                                                                                 \
-    X(action, 128)                                                                                                     \
-    X(target, 256)                                                                                                     \
-    X(issuer, 1024)                                                                                                    \
-    X(subject, 1024)                                                                                                   \
-    X(token_id, 512)                                                                                                   \
-    X(roles, 4096)                                                                                                     \
-    X(address, 128)                                                                                                    \
-    X(request_id, 64)                                                                                                  \
-    X(client_request_id, 128)                                                                                          \
-    X(method, 32)                                                                                                      \
-    X(path, 2048)                                                                                                      \
-    X(permission, 64)                                                                                                  \
-    X(decision_id, 64)                                                                                                 \
-    X(reason, 1024)                                                                                                    \
+#define AUDIT_TEXTS(X)        \
+    X(action, 128)            \
+    X(target, 256)            \
+    X(issuer, 1024)           \
+    X(subject, 1024)          \
+    X(token_id, 512)          \
+    X(roles, 4096)            \
+    X(address, 128)           \
+    X(request_id, 64)         \
+    X(client_request_id, 128) \
+    X(method, 32)             \
+    X(path, 2048)             \
+    X(permission, 64)         \
+    X(decision_id, 64)        \
+    X(reason, 1024)           \
     X(detail, 16384)
 
 struct audit_record {

@@ -10,13 +10,16 @@
 #include "bailiff/model.h"
 
 /* X(enum name, JWA name): RFC 7518, RFC 8037 */
-#define JWT_ALGORITHMS(X)                                                                                         \
-    X(ALG_RS256, "RS256")                                                                                         \
-    X(ALG_RS384, "RS384")                                                                                         \
-    X(ALG_RS512, "RS512")                                                                                         \
-    X(ALG_PS256, "PS256")                                                                                         \
-    X(ALG_PS384, "PS384") X(ALG_PS512, "PS512") X(ALG_ES256, "ES256") X(ALG_ES384, "ES384") X(ALG_ES512, "ES512") \
-        X(ALG_EDDSA, "EdDSA") X(ALG_HS256, "HS256") X(ALG_HS384, "HS384") X(ALG_HS512, "HS512")
+#define JWT_ALGORITHMS(X) \
+    X(ALG_RS256, "RS256") \
+    X(ALG_RS384, "RS384") \
+    X(ALG_RS512, "RS512") \
+    X(ALG_PS256, "PS256") \
+    X(ALG_PS384, "PS384") \
+    X(ALG_PS512, "PS512") \
+    X(ALG_ES256, "ES256") \
+    X(ALG_ES384, "ES384") \
+    X(ALG_ES512, "ES512") X(ALG_EDDSA, "EdDSA") X(ALG_HS256, "HS256") X(ALG_HS384, "HS384") X(ALG_HS512, "HS512")
 #define X(name, wire) name,
 enum jwt_algorithm { JWT_ALGORITHMS(X) ALG_COUNT };
 #undef X

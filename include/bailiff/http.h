@@ -36,7 +36,7 @@ struct route {
     enum method method;
     const char *path; /* segments, each literal or "{name}"; always ends with "/" but for single files: "/livez" */
     enum permission needs;
-    size_t body_max;  /* 0: no body allowed */
+    size_t body_max; /* 0: no body allowed */
     exchange_fn handler;
 };
 enum { ROUTE_PARAMS_MAX = 4 };
@@ -64,9 +64,9 @@ bool route_is_builtin(const struct route *route);
 /* ---- chain ---- */
 struct stage {
     const char *name;
-    exchange_fn enter;                  /* NULL: passes. FLOW_ANSWERED ends the way down */
-    exchange_fn leave;                  /* before the head is sent; may replace the response, may wait */
-    void (*done)(struct exchange *x);   /* after the last byte, or the abort: also of a stage that was still entering */
+    exchange_fn enter;                /* NULL: passes. FLOW_ANSWERED ends the way down */
+    exchange_fn leave;                /* before the head is sent; may replace the response, may wait */
+    void (*done)(struct exchange *x); /* after the last byte, or the abort: also of a stage that was still entering */
 };
 struct chain {
     const struct stage *stages;
@@ -83,12 +83,12 @@ struct body_source {
 };
 
 struct response {
-    int status;              /* 0: not answered yet */
+    int status; /* 0: not answered yet */
     struct header_list headers;
-    struct text body;        /* whole body … */
+    struct text body;           /* whole body … */
     struct body_source *source; /* … or its source; owned */
-    int64_t source_length;   /* known length of the source, or -1: chunked */
-    bool close;              /* close the connection afterwards */
+    int64_t source_length;      /* known length of the source, or -1: chunked */
+    bool close;                 /* close the connection afterwards */
 };
 
 enum wire { WIRE_DOCUMENTED, WIRE_TAIPY };
@@ -102,45 +102,45 @@ struct exchange {
     const struct chain *chain;
     const struct services *services;
     struct bench *bench;
-    struct inbox *inbox;     /* of this loop: tickets come home here */
+    struct inbox *inbox; /* of this loop: tickets come home here */
     enum method method;
     struct span method_text, path, query /* without '?' */, body;
     struct header_list request_headers;
-    const char *address;     /* client's, as text */
-    bool secure;             /* over TLS */
+    const char *address;                /* client's, as text */
+    bool secure;                        /* over TLS */
     void (*answer)(struct exchange *x); /* called once, when the response is complete: server sends it */
     void *server_data;
 
     /* ---- filled on the way ---- */
-    struct arena arena;      /* everything made for this exchange */
+    struct arena arena; /* everything made for this exchange */
     enum wire wire;
     const struct route *route;
     struct route_param params[ROUTE_PARAMS_MAX];
     unsigned allow;
     char request_id[37];
     const char *client_request_id;
-    const char *trace_id;    /* 32 hex digits, from traceparent, or NULL */
+    const char *trace_id;      /* 32 hex digits, from traceparent, or NULL */
     struct snapshot *snapshot; /* of policy and keys: pinned by the first stage for the exchange's whole life */
     struct identity *identity; /* counted */
     struct decision decision;
     struct scope scope;
-    struct fault fault;      /* why it was refused or failed: for log and audit */
-    bool refused;            /* by a stage: recorded as a refusal */
-    bool audited;            /* its record has been queued with its change */
-    bool quota_held;         /* by the quota stage, to be given back */
+    struct fault fault; /* why it was refused or failed: for log and audit */
+    bool refused;       /* by a stage: recorded as a refusal */
+    bool audited;       /* its record has been queued with its change */
+    bool quota_held;    /* by the quota stage, to be given back */
     bool idempotent;
     uint8_t idempotency_key[32], idempotency_request[32];
+    exchange_fn after_commit; /* handlers': what follows a change */
+    void *handler_data;       /* handlers': what they keep between turns, in the arena */
     struct response response;
     int64_t started_us;
 
     /* ---- the chain's own ---- */
-    size_t entered;          /* stages entered so far, the one being entered included */
-    size_t to_leave;         /* of them, not left yet */
-    enum { PHASE_ENTER, PHASE_HANDLE, PHASE_LEAVE, PHASE_SENT } phase; /* in done: PHASE_SENT, or the abort came before the answer */
+    size_t entered;  /* stages entered so far, the one being entered included */
+    size_t to_leave; /* of them, not left yet */
+    enum { PHASE_ENTER, PHASE_HANDLE, PHASE_LEAVE, PHASE_SENT } phase; /* in done: other than SENT if aborted before */
     exchange_fn resume;
-    exchange_fn after_commit; /* handlers': what follows a change */
-    void *handler_data;       /* handlers': what they keep between turns, in the arena */
-    struct ticket *ticket;   /* while waiting */
+    struct ticket *ticket;            /* while waiting */
     struct exchange_ticket *finished; /* tickets that came home: payloads live as long as the exchange */
     struct exchange_cleanup *cleanups;
 };
@@ -155,7 +155,7 @@ void chain_finish(struct exchange *x);
 /* Waiting: makes the ticket whose other hold goes to the worker; when it completes, resume runs as enter, handler or leave did. The caller
  * then returns FLOW_WAIT. If no worker could be found after all: ticket_complete it and return any other flow; resume does not run. */
 struct ticket *exchange_wait(struct exchange *x, exchange_fn resume);
-void *exchange_payload(const struct exchange *x); /* in resume and later: what the last finished work produced, or NULL */
+void *exchange_payload(const struct exchange *x); /* in resume and later: what the last finished work made, or NULL */
 void exchange_cleanup(struct exchange *x, void (*fn)(void *arg), void *arg); /* at the end, in reverse order */
 
 /* ---- reading a request ---- */
@@ -173,10 +173,10 @@ must_check bool exchange_query(struct exchange *x, struct query_param *params, s
 /* The body as JSON, whatever its Content-Type (the body stage looked at that). */
 must_check bool exchange_json(struct exchange *x, json_t **ret_body, struct fault *fault);
 
-struct preferences { /* RFC 7240: what cannot be honoured is left out of Preference-Applied */
+struct preferences {     /* RFC 7240: what cannot be honoured is left out of Preference-Applied */
     bool representation; /* return=representation */
     bool minimal;
-    int wait_s;          /* -1: not asked; clamped to 60 */
+    int wait_s; /* -1: not asked; clamped to 60 */
 };
 void exchange_preferences(const struct exchange *x, struct preferences *ret);
 /* Idempotency-Key: quoted string of the IETF draft, or bare; 1-255 characters; two headers are BAD. NONE: no header. The key is
@@ -184,14 +184,15 @@ void exchange_preferences(const struct exchange *x, struct preferences *ret);
 enum header_state { HEADER_NONE, HEADER_OK, HEADER_BAD };
 enum header_state idempotency_key_read(const struct exchange *x, struct span *ret_key);
 /* W3C traceparent, version 00 (higher ones read as 00). NONE: value.data is NULL. */
-enum header_state traceparent_read(struct span value, struct span *ret_trace_id, struct span *ret_parent_id, uint8_t *ret_flags);
+enum header_state traceparent_read(struct span value, struct span *ret_trace_id, struct span *ret_parent_id,
+                                   uint8_t *ret_flags);
 /* If-Match / If-None-Match lists (RFC 9110 §13.1): does etag (without quotes) match? weak: compare weakly. */
 bool etag_list_matches(struct span list, const char *etag, bool weak);
 
 /* ---- answering ---- Each returns FLOW_ANSWERED. An answer replaces an earlier one, with the headers that described it. */
 /* Replaces a header of the same name. name must be static; value is copied, control characters become blanks; NULL removes it. */
 void exchange_set_header(struct exchange *x, const char *name, const char *value);
-enum flow exchange_answer(struct exchange *x, int status); /* no body */
+enum flow exchange_answer(struct exchange *x, int status);                         /* no body */
 enum flow exchange_answer_json(struct exchange *x, int status, struct text *json); /* takes the text over */
 enum flow exchange_answer_source(struct exchange *x, int status, const char *content_type, struct body_source *source,
                                  int64_t length /* -1: unknown */);
@@ -200,10 +201,9 @@ enum flow exchange_answer_source(struct exchange *x, int status, const char *con
 enum flow exchange_fail(struct exchange *x, const struct fault *fault);
 /* The same for FORBIDDEN with x->decision as members; roles: those that would have granted it, separated by spaces. */
 enum flow exchange_fail_forbidden(struct exchange *x, const struct fault *fault, const char *roles);
-/* FORBIDDEN with the members that say what is missing: permission, roles (space-separated), decision_id. */
-enum flow exchange_fail_forbidden(struct exchange *x, const struct fault *fault, const char *roles);
 /* An answer rendered elsewhere (on the writer thread, or stored for an Idempotency-Key); headers are "Name: value\n" each, or NULL. */
-enum flow exchange_answer_stored(struct exchange *x, int status, const char *headers, const char *body, size_t body_len);
+enum flow exchange_answer_stored(struct exchange *x, int status, const char *headers, const char *body,
+                                 size_t body_len);
 int fault_status(const struct fault *fault);
 /* The same as bytes, for answers rendered on the writer thread: status, headers ("Name: value\n" each) and body, in the arena.
  * decision and roles may be NULL. */

@@ -5,6 +5,8 @@
 #ifndef BAILIFF_JOBS_H
 #define BAILIFF_JOBS_H
 
+#include <sys/types.h>
+
 #include "bailiff/fault.h"
 #include "bailiff/log.h"
 #include "bailiff/model.h"
@@ -72,6 +74,8 @@ struct runner_options {
     const char *work_folder;
     const char *program;      /* this binary, for keepers */
     uid_t server_uid;         /* peer that may connect; ignored with socket_fd */
+    uid_t run_as_uid;         /* --uid, --gid: whom to become first of all; 0: nobody else */
+    gid_t run_as_gid;
     struct log *log;
 };
 int runner_run(const struct runner_options *options);

@@ -24,8 +24,7 @@ void config_free(struct config *c)
 /* The folder that relative paths are relative to. Links are followed: a configuration that is linked to stands among its files. */
 static bool find_folder(struct config *c, struct problems *problems)
 {
-    own(freep)
-    char *real = realpath(c->file, NULL);
+    own(freep) char *real = realpath(c->file, NULL);
     char *slash;
 
     if (!real)
@@ -38,15 +37,13 @@ static bool find_folder(struct config *c, struct problems *problems)
 
 struct config *config_load(const char *path, enum config_depth depth, struct problems *problems)
 {
-    own(config_freep)
-    struct config *c = xcalloc(1, sizeof(*c));
-    own(text_done)
-    struct text content = {0};
+    own(config_freep) struct config *c = xcalloc(1, sizeof(*c));
+    own(text_done) struct text content = {0};
     struct yaml_node *root = NULL;
     struct fault fault = {0};
 
     c->file = arena_strdup(&c->arena, path);
-    problems_init(problems, arena_strdup(&problems->arena, path));
+    problems_init(problems, path);
     if (!find_folder(c, problems))
         return NULL;
     if (!file_read(path, YAML_SIZE_MAX, &content, &fault)) {
@@ -73,8 +70,7 @@ struct config *config_load(const char *path, enum config_depth depth, struct pro
 static bool check_role_map(const struct config *c, const struct policy *policy, struct problems *problems)
 {
     size_t before = problems->mistakes, count = policy_role_count(policy);
-    own(freep)
-    const char **names = xcalloc(count + 1, sizeof(*names));
+    own(freep) const char **names = xcalloc(count + 1, sizeof(*names));
 
     for (size_t i = 0; i < count; i++)
         names[i] = policy_role_name(policy, i);
@@ -139,14 +135,13 @@ static void issuer_options(const struct config *c, const struct config_issuer *s
         .leeway_s = (s->leeway_ms + 999) / 1000,
         .lifetime_max_s = (unsigned)(s->lifetime_max_ms / 1000),
         .require_token_use = s->token_use == 1,
-        .where = arena_printf(arena, "%s:%u", c->file, s->node ? s->node->line : 0),
+        .where = arena_printf(arena, "%s:%u", c->file, s->node->line),
     };
 }
 
 bool config_load_verifier(const struct config *c, struct problems *problems, struct verifier **ret_verifier)
 {
-    own(arena_done)
-    struct arena arena = {0};
+    own(arena_done) struct arena arena = {0};
     struct issuer_options *options = arena_alloc(&arena, (c->issuers.count + 1) * sizeof(*options));
     size_t before = problems->mistakes;
     struct fault fault = {0};
@@ -155,13 +150,18 @@ bool config_load_verifier(const struct config *c, struct problems *problems, str
     for (size_t i = 0; i < c->issuers.count; i++) {
         struct verifier *alone = NULL;
 
+        if (!config_issuer(c, i)->sound)
+            continue;
         issuer_options(c, config_issuer(c, i), &arena, &options[i]);
         fault = (struct fault){0};
         if (verifier_new(&options[i], 1, &alone, &fault))
             verifier_unref(alone);
         else
-            problems_add_fault(problems, config_issuer(c, i)->node ? config_issuer(c, i)->node->line : 0, &fault);
+            problems_add_fault(problems, config_issuer(c, i)->node->line, &fault);
     }
+    for (size_t i = 0; i < c->issuers.count; i++)
+        if (!config_issuer(c, i)->sound)
+            return false;
     if (problems->mistakes > before || c->issuers.count == 0)
         return false;
     fault = (struct fault){0};

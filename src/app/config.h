@@ -39,6 +39,7 @@ struct config_issuer {
     unsigned leeway_ms;
     uint64_t lifetime_max_ms;
     int token_use; /* 1: must be "access" */
+    bool sound;    /* nothing is wrong with its text: its keys can be tried */
 };
 struct config_sections { /* a list of one of the above */
     void *items;
@@ -129,8 +130,8 @@ enum config_depth {
     CONFIG_TEXT,   /* nothing: for tools that need a setting or two */
     CONFIG_MACHINE /* files, users, folders: what a server would need */
 };
-/* Reads and checks. All mistakes go to `problems` (which holds a copy of the path); the config is good if there are none. NULL if
- * the file could not be read at all. */
+/* Reads and checks. All mistakes go to `problems` (made here, the caller's to end); the config is good if there are none. NULL
+ * if the file could not be read at all. */
 struct config *config_load(const char *path, enum config_depth depth, struct problems *problems);
 void config_free(struct config *c); /* NULL ok */
 static inline void config_freep(struct config **c)
@@ -143,7 +144,7 @@ const char *config_path(const char *named);
 /* The effective settings, defaults included, as a file that reads the same. */
 void config_print(const struct config *c, struct text *out);
 
-/* What SIGHUP replaces: reads roles and keys. Mistakes go to `problems`. */
+/* What SIGHUP replaces: reads roles and keys. Mistakes go to `problems`; what config_load complained of is not repeated. */
 must_check bool config_load_policy(const struct config *c, struct problems *problems, struct policy **ret_policy);
 must_check bool config_load_verifier(const struct config *c, struct problems *problems, struct verifier **ret_verifier);
 

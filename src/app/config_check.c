@@ -21,7 +21,11 @@ static void check_listener_tls(const struct config_listener *l, struct problems 
 {
     const struct yaml_node *node = l->node;
 
-    if (l->tls && (!l->certificate || !l->key))
+    /* What is there but could not be read was complained of. */
+    if (yaml_find(node, "tls") && !str_eq(yaml_find(node, "tls")->text, "true") &&
+        !str_eq(yaml_find(node, "tls")->text, "false"))
+        return;
+    if (l->tls && (!yaml_find(node, "certificate") || !yaml_find(node, "key")))
         problems_add(problems, node->line,
                      "a listener with TLS needs a certificate and a key; give both, or tls: false on "
                      "loopback or a Unix socket.");
@@ -142,13 +146,21 @@ void config_check_server(struct config *c, struct problems *problems)
 }
 
 /* ---- web pages ---- */
+static unsigned element_line(const struct yaml_node *list, const char *text)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (str_eq(list->items[i]->text, text))
+            return list->items[i]->line;
+    return list->line;
+}
+
 void config_check_cors(struct config *c, struct problems *problems)
 {
     const struct yaml_node *origins = yaml_find(c->cors.node, "origins");
 
     for (size_t i = 0; i < c->cors.origins.count; i++) {
         const char *origin = c->cors.origins.items[i], *fault;
-        unsigned line = i < origins->count ? origins->items[i]->line : origins->line;
+        unsigned line = element_line(origins, origin);
         bool loopback = false;
 
         if (strcmp(origin, "*") == 0) {

@@ -28,8 +28,7 @@ static void algorithm_names(bool symmetric, struct text *out)
 
 static void check_algorithm(const struct config_issuer *s, const char *key, const char *name, struct problems *problems)
 {
-    own(text_done)
-    struct text names = {0};
+    own(text_done) struct text names = {0};
     enum jwt_algorithm algorithm;
     bool secret = s->secret_file != NULL;
     bool known = jwt_algorithm_parse(span_of(name), &algorithm);
@@ -115,21 +114,30 @@ static void check_signing(const struct config *c, struct problems *problems)
                      "signing.audience: \"%s\" is not among that issuer's audiences.", s->audience);
 }
 
+static void check_unique(const struct config *c, const struct config_issuer *s, struct problems *problems)
+{
+    const struct config_issuer *first = s->issuer ? find_issuer(c, s->issuer) : s;
+
+    if (first != s && first->node)
+        problems_add(problems, yaml_line(s->node, "issuer"),
+                     "the issuer \"%s\" stands in line %u already; whose keys are right "
+                     "could not be told.",
+                     s->issuer, first->node->line);
+}
+
 void config_check_issuers(struct config *c, struct problems *problems)
 {
     for (size_t i = 0; i < c->issuers.count; i++) {
-        const struct config_issuer *s = config_issuer(c, i), *first;
+        struct config_issuer *s = (struct config_issuer *)c->issuers.items + i;
+        size_t before = problems->mistakes;
 
         if (!s->node) /* not a table: that was said */
             continue;
         check_keys(s, problems);
         check_algorithms(s, problems);
         check_roles(s, problems);
-        if (s->issuer && (first = find_issuer(c, s->issuer)) != s && first->node)
-            problems_add(problems, yaml_line(s->node, "issuer"),
-                         "the issuer \"%s\" stands in line %u already; whose keys are "
-                         "right could not be told.",
-                         s->issuer, first->node->line);
+        check_unique(c, s, problems);
+        s->sound = problems->mistakes == before && s->issuer && s->audiences.count > 0;
     }
     check_signing(c, problems);
 }

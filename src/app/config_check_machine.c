@@ -25,8 +25,7 @@ static bool check_readable(struct problems *problems, unsigned line, const char 
 
 static bool check_parent(struct problems *problems, unsigned line, const char *name, const char *path)
 {
-    own(freep)
-    char *parent = xstrdup(path);
+    own(freep) char *parent = xstrdup(path);
     char *slash = strrchr(parent, '/');
     struct stat st;
 
@@ -39,8 +38,7 @@ static bool check_parent(struct problems *problems, unsigned line, const char *n
 /* ---- TLS ---- */
 static void check_certificate(struct problems *problems, unsigned line, const char *name, const char *path)
 {
-    own(text_done)
-    struct text content = {0};
+    own(text_done) struct text content = {0};
     struct fault fault = {0};
 
     if (!check_readable(problems, line, name, path))
@@ -53,8 +51,7 @@ static void check_certificate(struct problems *problems, unsigned line, const ch
 
 static void check_key(struct problems *problems, unsigned line, const char *name, const char *path)
 {
-    own(text_done)
-    struct text content = {0};
+    own(text_done) struct text content = {0};
     struct fault fault = {0};
 
     if (!file_read_secret(path, PEM_BYTES_MAX, &content, &fault)) {
@@ -155,8 +152,7 @@ static void check_python(const struct config *c, struct problems *problems)
 {
     const struct config_execution *e = &c->execution;
     const struct yaml_node *node = e->node ? e->node : c->node;
-    own(freep)
-    char *program = NULL;
+    own(freep) char *program = NULL;
     struct stat st;
 
     if (!e->python || e->python[0] != '/' || !e->package)
@@ -206,8 +202,7 @@ static void check_user(struct config *c, struct problems *problems)
 /* The real path of a file that may not be there yet. */
 static char *real_path(const char *path)
 {
-    own(freep)
-    char *whole = realpath(path, NULL), *parent = xstrdup(path), *real = NULL;
+    own(freep) char *whole = realpath(path, NULL), *parent = xstrdup(path), *real = NULL;
     char *slash = strrchr(parent, '/');
 
     if (whole)
@@ -228,8 +223,7 @@ static void check_work_folder(const struct config *c, struct problems *problems)
 {
     const struct config_execution *e = &c->execution;
     unsigned line = yaml_line(e->node ? e->node : c->node, "work_folder");
-    own(freep)
-    char *work = NULL, *store = NULL;
+    own(freep) char *work = NULL, *store = NULL;
 
     if (e->socket || !e->work_folder || !check_parent(problems, line, "execution.work_folder", e->work_folder) ||
         !c->store.folder)
@@ -261,20 +255,6 @@ static void check_signing_key(const struct config *c, struct problems *problems)
                      path, st.st_mode & 07777, path);
 }
 
-static void check_issuer_files(const struct config *c, struct problems *problems)
-{
-    for (size_t i = 0; i < c->issuers.count; i++) {
-        const struct config_issuer *s = config_issuer(c, i);
-
-        if (s->jwks_file)
-            check_readable(problems, yaml_line(s->node, "jwks_file"), "jwks_file", s->jwks_file);
-        if (s->pem_file)
-            check_readable(problems, yaml_line(s->node, "pem_file"), "pem_file", s->pem_file);
-        if (s->secret_file)
-            check_readable(problems, yaml_line(s->node, "secret_file"), "secret_file", s->secret_file);
-    }
-}
-
 void config_check_machine(struct config *c, struct problems *problems)
 {
     check_listeners(c, problems);
@@ -284,6 +264,5 @@ void config_check_machine(struct config *c, struct problems *problems)
     check_python(c, problems);
     check_user(c, problems);
     check_work_folder(c, problems);
-    check_issuer_files(c, problems);
     check_signing_key(c, problems);
 }

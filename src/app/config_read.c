@@ -8,14 +8,14 @@ struct place { /* what a value is for, while it is read */
     struct problems *problems;
     const struct setting *setting;
     char path[256]; /* "server.listeners[0].port" */
+    bool quiet;     /* what should hold it is no table: that was said, and is enough */
     unsigned line;
 };
 
 static bool bad(const struct place *at, const char *format, ...) printf_like(2, 3);
 static bool bad(const struct place *at, const char *format, ...)
 {
-    own(freep)
-    char *what = NULL;
+    own(freep) char *what = NULL;
     va_list args;
 
     va_start(args, format);
@@ -77,8 +77,7 @@ static bool read_count(const struct place *at, const char *text, unsigned *ret)
 static bool read_quantity(const struct place *at, const char *text, uint64_t *ret)
 {
     bool size = at->setting->kind == SETTING_SIZE;
-    own(text_done)
-    struct text min = {0}, max = {0};
+    own(text_done) struct text min = {0}, max = {0};
     uint64_t n;
 
     (size ? size_format : duration_format)(at->setting->min, &min);
@@ -96,8 +95,7 @@ static bool read_quantity(const struct place *at, const char *text, uint64_t *re
 
 static bool read_choice(const struct place *at, const char *text, int *ret)
 {
-    own(text_done)
-    struct text all = {0};
+    own(text_done) struct text all = {0};
 
     for (int i = 0; at->setting->choices[i]; i++) {
         if (strcmp(text, at->setting->choices[i]) == 0) {
@@ -262,7 +260,7 @@ static void read_absent(const struct place *at, void *target)
 {
     if (at->setting->kind == SETTING_SECTION)
         config_read_section(at->config, at->problems, at->setting->section, NULL, at->path, target);
-    else if (at->setting->required)
+    else if (at->setting->required && !at->quiet)
         bad(at, "is missing; it is %s.", at->setting->help);
     else
         set_default(at, target);
@@ -272,30 +270,11 @@ static void read_absent(const struct place *at, void *target)
 static void refuse_unknown(struct problems *problems, const struct setting_table *table, const struct yaml_node *map,
                            const char *path)
 {
-    const char *names[32];
-    own(text_done)
-    struct text all = {0};
+    own(freep) const char **names = xcalloc(table->count + 1, sizeof(*names));
 
-    for (size_t i = 0; i < table->count && i < ARRAY_LEN(names); i++) {
+    for (size_t i = 0; i < table->count; i++)
         names[i] = table->rows[i].name;
-        text_printf(&all, "%s%s", i > 0 ? ", " : "", names[i]);
-    }
-    for (size_t i = 0; i < map->count; i++) {
-        size_t known = 0;
-
-        while (known < table->count && strcmp(map->keys[i], names[known]) != 0)
-            known++;
-        if (known < table->count)
-            continue;
-        const char *near = text_nearest(map->keys[i], names, table->count);
-        const char *where = path[0] ? path : "the file";
-        if (near)
-            problems_add(problems, map->lines[i], "%s has no setting \"%s\"; did you mean \"%s\"?", where, map->keys[i],
-                         near);
-        else
-            problems_add(problems, map->lines[i], "%s has no setting \"%s\"; there are %s.", where, map->keys[i],
-                         all.data);
-    }
+    yaml_refuse_unknown(map, path[0] ? path : "the file", names, table->count, problems);
 }
 
 void config_read_section(struct config *c, struct problems *problems, const struct setting_table *table,
@@ -303,12 +282,12 @@ void config_read_section(struct config *c, struct problems *problems, const stru
 {
     unsigned line = node ? node->line : c->node ? c->node->line : 0;
 
-    if (node && yaml_is_null(node)) /* everything in it is commented out */
-        node = NULL;
-    if (node && node->kind != YAML_MAP) {
+    bool quiet = node && node->kind != YAML_MAP && !yaml_is_null(node);
+
+    if (quiet)
         problems_add(problems, line, "%s must be a table of settings, not %s.", path, yaml_kind_name(node));
+    if (quiet || (node && yaml_is_null(node))) /* everything in it is commented out */
         node = NULL;
-    }
     if (table != &CONFIG_SCHEMA)
         *(const struct yaml_node **)section = node;
     if (node)
@@ -316,7 +295,7 @@ void config_read_section(struct config *c, struct problems *problems, const stru
     for (size_t i = 0; i < table->count; i++) {
         const struct setting *s = &table->rows[i];
         const struct yaml_node *value = yaml_find(node, s->name);
-        struct place at = {c, problems, s, "", value ? yaml_line(node, s->name) : line};
+        struct place at = {c, problems, s, "", quiet, value ? yaml_line(node, s->name) : line};
         void *target = (char *)section + s->offset;
 
         snprintf(at.path, sizeof(at.path), "%s%s%s", path, path[0] ? "." : "", s->name);

@@ -7,7 +7,8 @@ enum { PROBLEMS_MAX = 500 };
 
 void problems_init(struct problems *p, const char *file)
 {
-    *p = (struct problems){.file = file};
+    *p = (struct problems){0};
+    p->file = arena_strdup(&p->arena, file);
 }
 
 void problems_done(struct problems *p)

@@ -24,7 +24,7 @@ struct problems {
     size_t mistakes, warnings;
 };
 
-void problems_init(struct problems *p, const char *file);
+void problems_init(struct problems *p, const char *file); /* copies the name */
 void problems_done(struct problems *p);
 
 /* "…: what" at a line of the file. Returns false, so that a check can end with it. Beyond a few hundred they are only counted. */

@@ -3,6 +3,7 @@
 #include "bailiff/handlers.h"
 #include "bailiff/middleware.h"
 
+/* clang-format off: tables are read by their columns */
 static const struct stage STAGES[] = {
     /* entered downwards, left upwards */
     /* name          enter              leave         done         */
@@ -41,6 +42,7 @@ static const struct route ROUTES[] = {
     {GET, "/api/v1/datanodes/{id}/", DATANODES_READ, 0, datanodes_get},
     {GET, "/api/v1/datanodes/{id}/read/", DATANODES_READ, KIB(64), datanodes_read},
 };
+/* clang-format on */
 
 const struct chain BAILIFF_CHAIN = {
     .stages = STAGES,

@@ -126,10 +126,19 @@ static bool check_plainness(struct builder *b, unsigned line, const struct fy_to
     return true;
 }
 
-static bool add_scalar(struct builder *b, struct fy_event *event)
+/* Where nothing is written there is no token: then the line is its key's, or its list's. */
+static unsigned scalar_line(const struct builder *b, struct fy_event *event)
 {
     unsigned line = event_line(event);
+    const struct level *l = b->depth > 0 ? &b->levels[b->depth - 1] : NULL;
+
+    return line > 0 || !l ? line : l->key ? l->key_line : l->node->line;
+}
+
+static bool add_scalar(struct builder *b, struct fy_event *event)
+{
     struct fy_token *value = event->scalar.value;
+    unsigned line = scalar_line(b, event);
     struct yaml_node *node;
     size_t len = 0;
     const char *text = value ? fy_token_get_text(value, &len) : "";
@@ -182,8 +191,7 @@ static int key_compare(const void *a, const void *b, void *arg)
 
 static void check_keys(struct builder *b, const struct yaml_node *map)
 {
-    own(freep)
-    size_t *order = xcalloc(map->count + 1, sizeof(*order));
+    own(freep) size_t *order = xcalloc(map->count + 1, sizeof(*order));
 
     for (size_t i = 0; i < map->count; i++)
         order[i] = i;
@@ -279,15 +287,13 @@ bool yaml_read(struct span text, struct arena *arena, struct problems *problems,
         return false;
     fy_diag_cfg_default(&diag_config);
     diag_config.fp = NULL;
-    own(diag_destroyp)
-    struct fy_diag *diag = fy_diag_create(&diag_config);
+    own(diag_destroyp) struct fy_diag *diag = fy_diag_create(&diag_config);
     if (!diag)
         abort();
     fy_diag_set_collect_errors(diag, true);
     const struct fy_parse_cfg config = {.flags = FYPCF_QUIET | FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE,
                                         .diag = diag};
-    own(parser_destroyp)
-    struct fy_parser *parser = fy_parser_create(&config);
+    own(parser_destroyp) struct fy_parser *parser = fy_parser_create(&config);
     if (!parser || fy_parser_set_string(parser, text.data ? text.data : "", text.len) != 0)
         return problems_add(problems, 0, "cannot be parsed.");
     b.parser = parser;
@@ -316,6 +322,29 @@ unsigned yaml_line(const struct yaml_node *map, const char *key)
         if (strcmp(map->keys[i], key) == 0)
             return map->lines[i];
     return map ? map->line : 0;
+}
+
+void yaml_refuse_unknown(const struct yaml_node *map, const char *where, const char *const *names, size_t count,
+                         struct problems *problems)
+{
+    own(text_done) struct text all = {0};
+
+    for (size_t n = 0; n < count; n++)
+        text_printf(&all, "%s%s", n > 0 ? ", " : "", names[n]);
+    for (size_t i = 0; i < map->count; i++) {
+        const char *key = map->keys[i], *near;
+        size_t known = 0;
+
+        while (known < count && strcmp(key, names[known]) != 0)
+            known++;
+        if (known < count)
+            continue;
+        near = text_nearest(key, names, count);
+        if (near)
+            problems_add(problems, map->lines[i], "%s has no setting \"%s\"; did you mean \"%s\"?", where, key, near);
+        else
+            problems_add(problems, map->lines[i], "%s has no setting \"%s\"; there are %s.", where, key, all.data);
+    }
 }
 
 bool yaml_is_null(const struct yaml_node *node)

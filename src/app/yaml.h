@@ -30,6 +30,9 @@ must_check bool yaml_read(struct span text, struct arena *arena, struct problems
 const struct yaml_node *yaml_find(const struct yaml_node *map, const char *key);
 /* The key's line, else the map's. */
 unsigned yaml_line(const struct yaml_node *map, const char *key);
+/* Complains of every key that is not one of the names: `where` has no such setting. */
+void yaml_refuse_unknown(const struct yaml_node *map, const char *where, const char *const *names, size_t count,
+                         struct problems *problems);
 bool yaml_is_null(const struct yaml_node *node);          /* nothing, ~ or null */
 const char *yaml_kind_name(const struct yaml_node *node); /* "a list" … */
 

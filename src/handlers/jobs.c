@@ -22,8 +22,7 @@ enum flow jobs_list(struct exchange *x)
         .path = "/api/v1/jobs/",
         .members = &JOB_MEMBERS,
         .row_size = sizeof(struct job),
-        .has_status = true,
-        .has_task_id = true,
+        .of_jobs = true,
         .sorts = sorts,
         .step = jobs_step,
     };

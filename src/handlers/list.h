@@ -11,9 +11,7 @@ struct list_resource {
     const char *path;      /* "/api/v1/tasks/" */
     const struct member_table *members;
     size_t row_size;
-    bool has_status;       /* ?status= of jobs */
-    bool has_task_id;
-    bool has_owner;
+    bool of_jobs;          /* has ?status= and ?task_id= */
     const char *const *sorts; /* names for ?sort=, in the order of enum list_sort; NULL-terminated */
     bool (*step)(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
                  struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows, size_t *ret_count,

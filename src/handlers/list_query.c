@@ -50,39 +50,35 @@ static bool parse_limit(const char *value, unsigned *ret_limit, struct fault *fa
     return true;
 }
 
+enum { CONFIG, OWNER, VERSION, AFTER, BEFORE, SORT, FIELDS, LIMIT, CURSOR, COMMON_COUNT, TASK = COMMON_COUNT, STATUS, COUNT };
+
 /* A cursor continues this list only: of this caller, this route, these filters, this order. */
 static void bind(const struct exchange *x, const struct list_resource *resource, const struct query_param *params,
-                 size_t count, uint8_t out[static 32])
+                 uint8_t out[static 32])
 {
     struct digest *d = digest_new();
 
     digest_add(d, span_of(resource->path));
     digest_add(d, span_of(x->identity->issuer));
     digest_add(d, span_of(x->identity->subject));
-    for (size_t i = 0; i < count; i++) {
-        digest_add(d, span_of(params[i].name));
-        digest_add(d, span_of(params[i].value ? params[i].value : ""));
-    }
+    for (size_t i = 0; i < COUNT; i++)
+        if (i != LIMIT && i != CURSOR)
+            digest_add(d, span_of(params[i].value ? params[i].value : ""));
     digest_end(d, out);
 }
 
 bool list_request_parse(struct exchange *x, const struct list_resource *resource, struct list_request *ret,
                         struct fault *fault)
 {
-    enum { CONFIG, OWNER, VERSION, TASK, STATUS, AFTER, BEFORE, SORT, FIELDS, BOUND, LIMIT = BOUND, CURSOR, COUNT };
     struct query_param all[COUNT] = {
-        [CONFIG] = {"config_id", NULL}, [OWNER] = {"owner_id", NULL},       [VERSION] = {"version", NULL},
-        [TASK] = {"task_id", NULL},     [STATUS] = {"status", NULL},        [AFTER] = {"created_after", NULL},
-        [BEFORE] = {"created_before", NULL}, [SORT] = {"sort", NULL},       [FIELDS] = {"fields", NULL},
-        [LIMIT] = {"limit", NULL},      [CURSOR] = {"cursor", NULL},
+        [CONFIG] = {"config_id", NULL},     [OWNER] = {"owner_id", NULL},         [VERSION] = {"version", NULL},
+        [AFTER] = {"created_after", NULL},  [BEFORE] = {"created_before", NULL},  [SORT] = {"sort", NULL},
+        [FIELDS] = {"fields", NULL},        [LIMIT] = {"limit", NULL},            [CURSOR] = {"cursor", NULL},
+        [TASK] = {"task_id", NULL},         [STATUS] = {"status", NULL},
     };
     struct list_request r = {.resource = resource, .query = {.status = -1}};
 
-    if (!resource->has_status)
-        all[STATUS].name = NULL;
-    if (!resource->has_task_id)
-        all[TASK].name = NULL;
-    if (!exchange_query(x, all, COUNT, fault))
+    if (!exchange_query(x, all, resource->of_jobs ? COUNT : COMMON_COUNT, fault))
         return false;
     r.query.config_id = all[CONFIG].value;
     r.query.owner_id = all[OWNER].value;
@@ -95,7 +91,7 @@ bool list_request_parse(struct exchange *x, const struct list_resource *resource
         !members_parse(resource->members, all[FIELDS].value, &r.members, fault) ||
         !parse_limit(all[LIMIT].value, &r.limit, fault))
         return false;
-    bind(x, resource, all, BOUND, r.binding);
+    bind(x, resource, all, r.binding);
     if (all[CURSOR].value && r.limit == 0)
         return fault_set(fault, FAULT_INVALID, "cursor goes with limit.");
     if (all[CURSOR].value && !cursor_open(store_secret(x->services->store), span_of(all[CURSOR].value), r.binding,

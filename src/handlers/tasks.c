@@ -153,7 +153,7 @@ static void delete_render(struct change *change)
 /* The revision that If-Match allows; the writer tests it against the current one. */
 static int64_t revision_matched(struct exchange *x, const char *id)
 {
-    enum { ANY = -1, NONE = -2 };
+    const int64_t ANY = -1, NONE = INT64_MAX; /* none: no revision that there is */
     const struct header *h = exchange_header(x, "if-match");
     struct task task;
     char etag[ETAG_SIZE];
@@ -266,27 +266,20 @@ static void submit_render(struct change *change)
     change_render_json(change, taipy ? 200 : 202, &json);
 }
 
-/* Prefer: wait — the job has ended, or the time is over. */
+/* Prefer: wait — the job has ended, or the time is over. The change is the payload before this one: its outcome was kept. */
 static enum flow submit_waited(struct exchange *x)
 {
-    struct submit_outcome *o = x->handler_data;
+    const struct change *change = x->handler_data;
+    const struct submit_outcome *o = change->outcome;
+    own(text_done) struct text json = {0};
     struct fault fault = {0};
-    struct text json = {0};
     struct job job;
 
     if (!store_find_job(x->bench->reader, &x->scope, o->job.id, &x->arena, &job, &fault))
         return exchange_fail(x, &fault);
     put_submitted(&json, o, &job, x->wire);
-    return exchange_answer_json(x, job_status_final(job.status) ? 200 : 202, &json);
-}
-
-/* Copies what the answer needs out of the change, which goes with its ticket when the exchange waits again. */
-static struct submit_outcome *outcome_copy(struct exchange *x, const struct submit_outcome *from)
-{
-    struct submit_outcome *o = arena_alloc(&x->arena, sizeof(*o));
-
-    *o = *from;
-    return o;
+    return exchange_answer_stored(x, job_status_final(job.status) ? 200 : 202, change->answer.headers, json.data,
+                                  json.len);
 }
 
 static enum flow submit_committed(struct exchange *x)
@@ -294,13 +287,11 @@ static enum flow submit_committed(struct exchange *x)
     struct change *change = exchange_payload(x);
     const struct submit_input *input = change->input;
     const struct submit_outcome *o = change->outcome;
-    unsigned timeout_ms = (unsigned)MAX(input->preferences.wait_s, 0) * 1000;
 
-    change_send_answer(x); /* the headers, and the answer if the time is over at once */
     if (input->preferences.wait_s <= 0 || x->wire == WIRE_TAIPY)
-        return FLOW_ANSWERED;
-    x->handler_data = outcome_copy(x, o);
-    jobs_wait(x->services->jobs, o->job.id, timeout_ms, exchange_wait(x, submit_waited));
+        return change_send_answer(x);
+    x->handler_data = change;
+    jobs_wait(x->services->jobs, o->job.id, (unsigned)input->preferences.wait_s * 1000, exchange_wait(x, submit_waited));
     return FLOW_WAIT;
 }
 

@@ -101,3 +101,30 @@ enum flow exchange_answer_source(struct exchange *x, int status, const char *con
     exchange_set_header(x, "Content-Type", content_type);
     return FLOW_ANSWERED;
 }
+
+/* One "Name: value" line; what is none is left out. */
+static void set_line(struct exchange *x, struct span line)
+{
+    struct span name;
+
+    if (!span_cut(&line, ':', &name) || !line.data || name.len == 0)
+        return;
+    for (size_t i = 0; i < name.len; i++)
+        if (!is_token_char(name.data[i]))
+            return;
+    struct span value = span_trim(line);
+    exchange_set_header(x, arena_strndup(&x->arena, name.data, name.len),
+                        arena_strndup(&x->arena, value.data, value.len));
+}
+
+enum flow exchange_answer_stored(struct exchange *x, int status, const char *headers, const char *body, size_t body_len)
+{
+    struct span rest = span_of(headers), line;
+
+    response_begin(x, status);
+    while (span_cut(&rest, '\n', &line))
+        set_line(x, line);
+    if (body_len > 0)
+        text_append(&x->response.body, body, body_len);
+    return FLOW_ANSWERED;
+}

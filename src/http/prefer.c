@@ -3,12 +3,6 @@
 
 enum { WAIT_MAX_S = 60, VALUE_SIZE = 32 /* the longest that we know has 14 */ };
 
-bool is_token_char(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
-}
-
 /* Takes the next element off a list: up to a comma that stands outside quotes. */
 static bool next_element(struct span *rest, struct span *ret_element)
 {

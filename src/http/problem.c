@@ -122,8 +122,7 @@ static void write_body(enum wire wire, const struct fault *fault, const char *re
 
 enum flow exchange_fail_forbidden(struct exchange *x, const struct fault *fault, const char *roles)
 {
-    own(text_done)
-    struct text allow = {0};
+    own(text_done) struct text allow = {0};
     char seconds[16];
 
     if (fault != &x->fault)
@@ -154,8 +153,7 @@ void problem_render(enum wire wire, const struct fault *fault, const char *reque
                     const char *roles, struct arena *arena, int *ret_status, const char **ret_headers,
                     const char **ret_body, size_t *ret_body_len)
 {
-    own(text_done)
-    struct text headers = {0}, body = {0};
+    own(text_done) struct text headers = {0}, body = {0};
 
     text_printf(&headers, "Content-Type: %s\n", content_type(wire));
     if (challenge(fault))

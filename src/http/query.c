@@ -28,8 +28,7 @@ static bool fault_unknown(const char *name, const struct query_param *params, si
 {
     const char *names[QUERY_PARAMS_MAX];
     const char *near;
-    own(text_done)
-    struct text known = {0};
+    own(text_done) struct text known = {0};
     /* only names that can be read safely are echoed */
     const char *shown = text_is_visible_ascii(span_of(name)) && strlen(name) <= 64 ? name : "(unreadable)";
 

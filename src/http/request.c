@@ -1,6 +1,12 @@
 /* Reading a request: headers, path parameters, body. */
 #include "http/parts.h"
 
+bool is_token_char(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
+}
+
 struct header *header_find(const struct header_list *list, const char *name)
 {
     const struct span wanted = span_of(name);

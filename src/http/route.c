@@ -125,8 +125,7 @@ static enum flow answer_unknown_path(struct exchange *x)
 
 static enum flow answer_wrong_method(struct exchange *x)
 {
-    own(text_done)
-    struct text allow = {0};
+    own(text_done) struct text allow = {0};
     struct fault fault = {0};
 
     route_allow_text(x->allow, &allow);
@@ -136,8 +135,7 @@ static enum flow answer_wrong_method(struct exchange *x)
 
 static enum flow answer_options(struct exchange *x)
 {
-    own(text_done)
-    struct text allow = {0};
+    own(text_done) struct text allow = {0};
 
     route_allow_text(x->allow, &allow);
     exchange_set_header(x, "Allow", allow.data);

@@ -53,6 +53,7 @@ static const struct member REQUEST_MEMBERS[REQUEST_OP_COUNT][16] = {
                       R("filter", OBJECT_OR_NULL, filter), R("result", TEXT_OR_NULL, result)},
     [REQUEST_PUBLISH] = {R("request", POSITIVE, number), R("source", PATH, source), R("path", PATH, path)},
     [REQUEST_RELEASE] = {R("attempt", POSITIVE, attempt)},
+    [REQUEST_FORGET] = {R("request", POSITIVE, number)},
 };
 
 static const struct member ANSWER_MEMBERS[ANSWER_OP_COUNT][16] = {

@@ -20,7 +20,8 @@ enum {
     X(REQUEST_CANCEL, "cancel")                                                                                        \
     X(REQUEST_READ, "read")                                                                                            \
     X(REQUEST_PUBLISH, "publish")                                                                                      \
-    X(REQUEST_RELEASE, "release")
+    X(REQUEST_RELEASE, "release")                                                                                      \
+    X(REQUEST_FORGET, "forget")
 /* ---- towards the server ---- */
 #define ANSWER_OPS(X)                                                                                                  \
     X(ANSWER_HELLO, "hello")                                                                                           \

@@ -32,8 +32,7 @@ static int compare_names(const void *a, const void *b)
 
 bool policy_parse(struct span yaml, const char *name, struct policy **ret_policy, struct fault *fault)
 {
-    own(policy_unrefp)
-    struct policy *policy = xcalloc(1, sizeof(*policy));
+    own(policy_unrefp) struct policy *policy = xcalloc(1, sizeof(*policy));
     uint8_t digest[EVP_MAX_MD_SIZE];
 
     policy->references = 1;
@@ -53,8 +52,7 @@ bool policy_parse(struct span yaml, const char *name, struct policy **ret_policy
 
 bool policy_load(const char *path, struct policy **ret_policy, struct fault *fault)
 {
-    own(text_done)
-    struct text content = {0};
+    own(text_done) struct text content = {0};
 
     if (!file_read(path, POLICY_SIZE_MAX, &content, fault))
         return false;

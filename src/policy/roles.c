@@ -237,8 +237,7 @@ static bool read_version(struct reader *r)
 bool roles_read(struct policy *policy, struct span yaml, const char *name, struct fault *fault)
 {
     static const char *const KEYS[] = {"version", "roles"};
-    own(reader_done)
-    struct reader r = {.policy = policy, .fault = fault};
+    own(reader_done) struct reader r = {.policy = policy, .fault = fault};
     unsigned seen = 0;
     size_t key = 0;
 

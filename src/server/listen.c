@@ -2,7 +2,7 @@
  * descriptors; each loop takes its own over. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -164,14 +164,14 @@ static bool unix_open(struct listener *l, unsigned loops, struct fault *fault)
     struct sockaddr_un a = {.sun_family = AF_UNIX}, fresh = a;
     struct stat st;
 
-    if (strlen(l->options.address) >= sizeof(a.sun_path) - 12)
+    /* Made beside it and renamed, so that it is never there with wrong permissions, nor ever missing. */
+    int len = snprintf(fresh.sun_path, sizeof(fresh.sun_path), "%s.%d", l->options.address, (int)getpid());
+    if (len < 0 || (size_t)len >= sizeof(fresh.sun_path))
         return fault_set(fault, FAULT_INVALID, "%s: %s is too long for a socket's path.", where(l), l->name);
     strcpy(a.sun_path, l->options.address);
     if (!unix_path_free(l, &a, fault))
         return false;
 
-    /* Made beside it and renamed, so that it is never there with wrong permissions, nor ever missing. */
-    snprintf(fresh.sun_path, sizeof(fresh.sun_path), "%s.%d", a.sun_path, (int)getpid());
     own(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     unlink(fresh.sun_path);
     if (fd < 0 || bind(fd, (struct sockaddr *)&fresh, sizeof(fresh)) < 0)

@@ -9,9 +9,16 @@ enum { TURN_MAX_MS = 1000, LINES_MAX = 1 << 18 };
 /* libh2o keeps a few freed chunks per thread for reuse and has no call to let them go when the thread ends. */
 #if defined(__SANITIZE_ADDRESS__)
 const char *__lsan_default_suppressions(void);
+const char *__lsan_default_options(void);
+
 const char *__lsan_default_suppressions(void)
 {
     return "leak:h2o_mem_alloc_recycle\n";
+}
+
+const char *__lsan_default_options(void)
+{
+    return "print_suppressions=0";
 }
 #endif
 
@@ -183,10 +190,9 @@ static void loop_close(struct loop *loop)
         return; /* cut, and still there: better to leak what they hold than to free what they use */
     if (h2o_timeout_is_linked(&loop->context.http2._graceful_shutdown_timeout))
         h2o_timeout_unlink(&loop->context.http2._graceful_shutdown_timeout);
-    h2o_timeout_dispose(evloop, &loop->context.http2.graceful_shutdown_timeout); /* libh2o forgets this one … */
     h2o_context_dispose(&loop->context);
     h2o_evloop_destroy(evloop);
-    free(queue); /* … and this */
+    free(queue); /* libh2o forgets it */
     h2o_config_dispose(&loop->config);
 }
 

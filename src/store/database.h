@@ -47,9 +47,9 @@ void query_blob(struct query *q, const void *data, size_t len);
 void query_int(struct query *q, int64_t n);
 void query_null(struct query *q);
 enum query_result query_step(struct query *q);
-bool query_fault(const struct query *q, struct fault *fault); /* always false */
-must_check bool query_run(struct query *q, struct fault *fault);      /* to its end; rows are not wanted */
-must_check bool query_run_one(struct query *q, struct fault *fault);  /* and it must have changed exactly one row */
+bool query_fault(const struct query *q, struct fault *fault);        /* always false */
+must_check bool query_run(struct query *q, struct fault *fault);     /* to its end; rows are not wanted */
+must_check bool query_run_one(struct query *q, struct fault *fault); /* and it must have changed exactly one row */
 /* Exactly one row with one number (QUERY_DONE: none; then *ret stays). */
 must_check bool query_number(struct query *q, int64_t *ret, bool *ret_found, struct fault *fault);
 

@@ -23,7 +23,8 @@ static bool schema_look(struct database *db, const char *path, struct layout *re
     if (cause.kind == FAULT_UNAVAILABLE)
         fault_unavailable(fault, cause.retry_after_s, "Cannot read the database %s: %s", path, cause.message);
     else
-        fault_set(fault, FAULT_INVALID, "%s is damaged or no database; put the latest of its backups in its place.", path);
+        fault_set(fault, FAULT_INVALID, "%s is damaged or no database; put the latest of its backups in its place.",
+                  path);
     return fault_detail(fault, "%s", cause.detail);
 }
 
@@ -35,18 +36,21 @@ static bool schema_judge(const struct layout *layout, int known, const char *pat
     if (fresh)
         return true;
     if (layout->application_id != SCHEMA_APPLICATION_ID || layout->version < 1)
-        return fault_set(fault, FAULT_INVALID, "%s is a database, but not bailiff's; choose another store.folder.", path);
+        return fault_set(fault, FAULT_INVALID, "%s is a database, but not bailiff's; choose another store.folder.",
+                         path);
     if (layout->version > known)
-        return fault_set(fault, FAULT_INVALID,
-                         "%s was written by a newer bailiff (layout %lld; this one knows up to %d); start that version, "
-                         "or put a backup of layout %d in its place.",
-                         path, (long long)layout->version, known, known);
+        return fault_set(
+            fault, FAULT_INVALID,
+            "%s was written by a newer bailiff (layout %lld; this one knows up to %d); start that version, "
+            "or put a backup of layout %d in its place.",
+            path, (long long)layout->version, known, known);
     return true;
 }
 
 static bool sync_file(const char *path, struct fault *fault)
 {
-    own(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    own(closep)
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
     if (fd < 0 || fsync(fd) < 0)
         return fault_unavailable(fault, 10, "Cannot make the backup %s durable: %s.", path, strerror(errno));
@@ -56,7 +60,8 @@ static bool sync_file(const char *path, struct fault *fault)
 /* The backup is made empty first, so that nobody else can read it from its first byte on. */
 static bool backup_write(struct database *db, const char *path, struct fault *fault)
 {
-    own(closep) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    own(closep)
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     sqlite3_stmt *statement = NULL;
     int rc;
 
@@ -75,8 +80,8 @@ static bool backup_write(struct database *db, const char *path, struct fault *fa
 
 static bool schema_backup(struct database *db, int64_t version, const char *folder, struct fault *fault)
 {
-    own(freep) char *path =
-        xprintf("%s/bailiff-layout-%lld-%lld.db", folder, (long long)version, (long long)clock_wall_ms());
+    own(freep)
+    char *path = xprintf("%s/bailiff-layout-%lld-%lld.db", folder, (long long)version, (long long)clock_wall_ms());
 
     if (!folder_make(folder, 0700, fault))
         return false;
@@ -118,7 +123,7 @@ static bool schema_migrate(struct database *db, const struct migrations *migrati
         migrate(db, migrations, from, &cause))
         return true;
     if (!sqlite3_get_autocommit(db->handle))
-        (void)database_exec(db, "ROLLBACK", &(struct fault){0}); /* the cause is told already */
+        (void)!database_exec(db, "ROLLBACK", &(struct fault){0}); /* the cause is told already */
     fault_set(fault, cause.kind, "%s could not be brought to layout %d and was left as it was: %s", path,
               migrations->count, cause.message);
     return fault_detail(fault, "%s", cause.detail);
@@ -142,4 +147,17 @@ bool schema_prepare(struct database *db, const struct migrations *migrations, co
     if (layout.version < migrations->count && !schema_migrate(db, migrations, layout.version, path, fault))
         return false;
     return database_exec(db, "PRAGMA foreign_keys = ON", fault);
+}
+
+bool schema_require(struct database *db, const struct migrations *migrations, const char *path, struct fault *fault)
+{
+    struct layout layout = {0};
+
+    if (!schema_look(db, path, &layout, fault) || !schema_judge(&layout, migrations->count, path, fault))
+        return false;
+    if (layout.version < migrations->count)
+        return fault_set(fault, FAULT_INVALID,
+                         "%s has layout %lld; start this version's server once to bring it to layout %d.", path,
+                         (long long)layout.version, migrations->count);
+    return true;
 }

@@ -17,5 +17,8 @@ enum { SCHEMA_APPLICATION_ID = 0x6261696c }; /* "bail" in the file's head */
  * `path` names the database in messages; backups go to `backup_folder`. */
 must_check bool schema_prepare(struct database *db, const struct migrations *migrations, const char *path,
                                const char *backup_folder, struct fault *fault);
+/* For reading only: the database must be ours and of the version that this program knows. */
+must_check bool schema_require(struct database *db, const struct migrations *migrations, const char *path,
+                               struct fault *fault);
 
 #endif

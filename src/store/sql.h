@@ -9,21 +9,22 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
 
 #define UNFINISHED "status IN ('SUBMITTED', 'BLOCKED', 'PENDING', 'RUNNING')"
 
-#define TASK_COLUMNS                                                                                                   \
-    "seq, id, config_id, owner_id, version, created_at, revision, function_module, function_name, parent_ids, "        \
+#define TASK_COLUMNS                                                                                            \
+    "seq, id, config_id, owner_id, version, created_at, revision, function_module, function_name, parent_ids, " \
     "input_ids, output_ids, skippable, created_by"
-#define JOB_COLUMNS                                                                                                    \
-    "seq, id, task_config_id, owner_id, version, created_at, task_id, status, revision, submission_id, force, "        \
-    "cancel_requested, attempt, exit_code, signal, started_at, ended_at, worker, progress, submitted_by, error, "      \
+#define JOB_COLUMNS                                                                                               \
+    "seq, id, task_config_id, owner_id, version, created_at, task_id, status, revision, submission_id, force, "   \
+    "cancel_requested, attempt, exit_code, signal, started_at, ended_at, worker, progress, submitted_by, error, " \
     "stacktrace"
 /* the editor is the job that will write the data node first */
-#define DATA_NODE_COLUMNS                                                                                              \
-    "seq, id, config_id, owner_id, version, created_at, revision, name, scope, storage_type, last_edit, "              \
-    "validity_period, file, path, properties, (SELECT j.id FROM data_node_lock AS l JOIN job AS j ON j.seq = "         \
+#define DATA_NODE_COLUMNS                                                                                      \
+    "seq, id, config_id, owner_id, version, created_at, revision, name, scope, storage_type, last_edit, "      \
+    "validity_period, file, path, properties, (SELECT j.id FROM data_node_lock AS l JOIN job AS j ON j.seq = " \
     "l.job_seq WHERE l.data_node_seq = data_node.seq ORDER BY l.job_seq LIMIT 1)"
-#define SUBMISSION_COLUMNS "seq, id, entity_id, entity_type, entity_config_id, version, submitted_by, status, created_at"
-#define AUDIT_COLUMNS                                                                                                  \
-    "seq, time, outcome, action, target, issuer, subject, token_id, roles, address, request_id, client_request_id, "   \
+#define SUBMISSION_COLUMNS \
+    "seq, id, entity_id, entity_type, entity_config_id, version, submitted_by, status, created_at"
+#define AUDIT_COLUMNS                                                                                                \
+    "seq, time, outcome, action, target, issuer, subject, token_id, roles, address, request_id, client_request_id, " \
     "method, path, permission, decision_id, reason, detail, status, count, previous, hash"
 
 /* What a list of one table asks. Pages by seq: ?1 < seq <= ?2, at most ?3 rows, ?4: the value filtered by. */
@@ -33,12 +34,12 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_##T##_BY_SEQ, "SELECT " columns " FROM " table " WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3")        \
     X(SQL_##T##_BY_SEQ_DOWN,                                                                                           \
       "SELECT " columns " FROM " table " WHERE seq > ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT ?3")                     \
-    X(SQL_##T##_BY_ID_UP, "SELECT " columns " FROM " table " WHERE id > ?1 ORDER BY id LIMIT ?2")                    \
+    X(SQL_##T##_BY_ID_UP, "SELECT " columns " FROM " table " WHERE id > ?1 ORDER BY id LIMIT ?2")                      \
     X(SQL_##T##_BY_ID_DOWN, "SELECT " columns " FROM " table " WHERE id < ?1 ORDER BY id DESC LIMIT ?2")               \
-    X(SQL_##T##_OF_CONFIG, "SELECT " columns " FROM " table " WHERE " config                                           \
-                           " = ?4 AND seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3")                                   \
-    X(SQL_##T##_OF_CONFIG_DOWN, "SELECT " columns " FROM " table " WHERE " config                                      \
-                                " = ?4 AND seq > ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT ?3")                         \
+    X(SQL_##T##_OF_CONFIG,                                                                                             \
+      "SELECT " columns " FROM " table " WHERE " config " = ?4 AND seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3")      \
+    X(SQL_##T##_OF_CONFIG_DOWN,                                                                                        \
+      "SELECT " columns " FROM " table " WHERE " config " = ?4 AND seq > ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT ?3") \
     X(SQL_##T##_NEXT_CONFIG, "SELECT " config " FROM " table " WHERE " config " > ?1 ORDER BY " config " LIMIT 1")     \
     X(SQL_##T##_NEXT_CONFIG_DOWN,                                                                                      \
       "SELECT " config " FROM " table " WHERE " config " < ?1 ORDER BY " config " DESC LIMIT 1")
@@ -102,7 +103,7 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_JOB_OF_STATUS_DOWN, "SELECT " JOB_COLUMNS " FROM job WHERE status = ?4 AND " UNFINISHED                      \
                               " AND seq > ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT ?3")                                \
     X(SQL_JOB_BY_ID, "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1")                                                  \
-    X(SQL_JOB_BY_SEQ, "SELECT " JOB_COLUMNS " FROM job WHERE seq = ?1")                                                \
+    X(SQL_JOB_AT, "SELECT " JOB_COLUMNS " FROM job WHERE seq = ?1")                                                \
     X(SQL_JOB_ADD, "INSERT INTO job (id, task_config_id, owner_id, version, created_at, task_id, status, revision, "   \
                    "submission_id, force, submitted_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")        \
     X(SQL_JOB_SET, "UPDATE job SET status = ?2, revision = ?3, cancel_requested = ?4, attempt = ?5, exit_code = ?6, "  \

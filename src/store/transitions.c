@@ -15,8 +15,8 @@ void txn_job_event(struct store_txn *txn, const struct job *job)
         txn->events = xrealloc(txn->events, txn->event_cap * sizeof(*txn->events));
     }
     event = &txn->events[txn->event_count++];
-    *event = (struct job_event){
-        .status = job->status, .cancel_requested = job->cancel_requested, .revision = job->revision};
+    *event =
+        (struct job_event){.status = job->status, .cancel_requested = job->cancel_requested, .revision = job->revision};
     snprintf(event->job_id, sizeof(event->job_id), "%s", job->id);
     snprintf(event->task_config_id, sizeof(event->task_config_id), "%s", job->task_config_id);
 }
@@ -48,7 +48,8 @@ static const char *tail_of(const char *s, size_t max)
 
 static bool job_update(struct store_txn *txn, const struct job *job, struct fault *fault)
 {
-    own(query_done) struct query q = query_begin(txn->db, SQL_JOB_SET);
+    own(query_done)
+    struct query q = query_begin(txn->db, SQL_JOB_SET);
     char error[ERROR_MAX + 1];
 
     query_int(&q, job->seq);
@@ -68,7 +69,8 @@ static bool job_update(struct store_txn *txn, const struct job *job, struct faul
 
 static bool count_statuses(struct store_txn *txn, const char *submission_id, unsigned *counts, struct fault *fault)
 {
-    own(query_done) struct query q = query_begin(txn->db, SQL_SUBMISSION_COUNTS);
+    own(query_done)
+    struct query q = query_begin(txn->db, SQL_SUBMISSION_COUNTS);
     enum query_result result;
 
     query_text(&q, submission_id);
@@ -83,7 +85,8 @@ static bool count_statuses(struct store_txn *txn, const char *submission_id, uns
 
 bool txn_submission_follow(struct store_txn *txn, const char *submission_id, struct fault *fault)
 {
-    own(query_done) struct query q = query_begin(txn->db, SQL_SUBMISSION_SET);
+    own(query_done)
+    struct query q = query_begin(txn->db, SQL_SUBMISSION_SET);
     unsigned counts[JOB_STATUS_COUNT] = {0};
 
     if (!count_statuses(txn, submission_id, counts, fault))

@@ -39,7 +39,8 @@ struct seq_list { /* of rows' seq; own(seq_list_done) */
 };
 void seq_list_done(struct seq_list *list);
 void seq_list_add(struct seq_list *list, int64_t seq);
-must_check bool seq_list_read(struct query *q, struct seq_list *list, struct fault *fault); /* appends all rows' first column */
+must_check bool seq_list_read(struct query *q, struct seq_list *list,
+                              struct fault *fault); /* appends all rows' first column */
 
 void txn_job_event(struct store_txn *txn, const struct job *job);
 /* Stores *job as it stands, as its next revision, with the event; if its status changed from `before`, the transition must

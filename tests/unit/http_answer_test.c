@@ -117,12 +117,38 @@ static void test_an_answer_replaces_the_one_before(void **state)
     kit_exchange_done(&x);
 }
 
+static void test_a_stored_answer(void **state)
+{
+    struct exchange x = {0};
+
+    exchange_answer(&x, 503);
+    exchange_set_header(&x, "Retry-After", "1");
+    assert_int_equal(exchange_answer_stored(&x, 201,
+                                            "Content-Type: application/json; charset=utf-8\nLocation:/a:b \n"
+                                            "no header\n: no name\nBad Name: x\nNo-Value:\n",
+                                            "{\0}", 3),
+                     FLOW_ANSWERED);
+    assert_int_equal(x.response.status, 201);
+    assert_int_equal(x.response.headers.count, 3);
+    assert_string_equal(kit_response_header(&x, "Content-Type"), "application/json; charset=utf-8");
+    assert_string_equal(kit_response_header(&x, "Location"), "/a:b");
+    assert_string_equal(kit_response_header(&x, "No-Value"), "");
+    assert_int_equal(x.response.body.len, 3);
+    assert_memory_equal(x.response.body.data, "{\0}", 3);
+
+    exchange_answer_stored(&x, 204, NULL, NULL, 0);
+    assert_int_equal(x.response.status, 204);
+    assert_int_equal(x.response.body.len, 0);
+    assert_null(kit_response_header(&x, "Location"));
+    kit_exchange_done(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_headers_are_replaced_and_removed),  cmocka_unit_test(test_many_headers),
         cmocka_unit_test(test_a_value_cannot_end_its_line),       cmocka_unit_test(test_json_is_taken_over),
-        cmocka_unit_test(test_an_answer_replaces_the_one_before),
+        cmocka_unit_test(test_an_answer_replaces_the_one_before), cmocka_unit_test(test_a_stored_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

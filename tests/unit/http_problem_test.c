@@ -35,8 +35,7 @@ static void test_every_kind_has_its_status_and_body(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct exchange x = {.request_id = REQUEST, .allow = 1 << GET | 1 << HEAD | 1 << OPTIONS};
         struct fault fault = fault_of(cases[i].kind, "Because \"x\"\n.");
-        own(freep)
-        char *expected =
+        own(freep) char *expected =
             xprintf("{\"type\":\"urn:bailiff:problem:%s\",\"title\":\"%s\",\"status\":%d,\"detail\":\"Because "
                     "\\\"x\\\"\\n.\",\"instance\":\"urn:uuid:" REQUEST "\",\"message\":\"Because \\\"x\\\"\\n.\"}",
                     cases[i].name, cases[i].title, cases[i].status);

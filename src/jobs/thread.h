@@ -1,0 +1,239 @@
+/* What the job thread remembers. Everything here belongs to it, once it runs, but for what is said to be shared; before jobs_start it
+ * belongs to the thread that starts up. All of it can be rebuilt from the store. */
+#ifndef JOBS_THREAD_H
+#define JOBS_THREAD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "bailiff/jobs.h"
+#include "jobs/link.h"
+#include "jobs/message.h"
+#include "jobs/mover.h"
+
+enum {
+    PENDING_MAX = 256,       /* ids of waiting jobs in memory; the rest stays in the store */
+    BACKLOG_MAX = 64,        /* attempts that have ended and are not stored yet, beyond those that run */
+    READS_MAX = 64,          /* data nodes being read */
+    PUBLISH_AT_ONCE = 16,
+    OLD_FILES_MAX = 65536,   /* beyond it they are found at the next start */
+    RETRY_MIN_MS = 100, RETRY_MAX_MS = 30000,
+    WORKERS_MAX = 1024,
+};
+
+/* ---- the runner, seen from here (client.c, child.c) ---- */
+enum client_state {
+    CLIENT_DOWN,
+    CLIENT_GREETING,
+    CLIENT_READY, /* it said hello: nothing that an earlier runner started is alive */
+};
+struct client {
+    enum client_state state;
+    struct link link;
+    pid_t pid;      /* of our child; 0: none, or it is not ours */
+    uid_t uid;      /* the runner's: files that it hands over must be this user's */
+    gid_t group;    /* whose members may read inputs */
+    int64_t runner_pid;
+    char *work;     /* its work folder */
+    int folder;     /* the same, opened */
+    unsigned generation; /* counts connections */
+    unsigned failures;
+    int64_t retry_ms, deadline_ms, kill_ms;
+    int64_t lost_ms; /* when the connection was lost while attempts ran; 0: not */
+};
+
+/* ---- attempts ---- */
+enum attempt_phase {
+    PHASE_STARTING, /* the transition to RUNNING is on its way to the disk */
+    PHASE_RUNNING,  /* the runner has it */
+    PHASE_STORING,  /* its outputs are being copied */
+    PHASE_ENDING,   /* the transition to its end is on its way to the disk */
+    PHASE_UNSTORED, /* storing or ending failed: it is tried again later */
+};
+struct attempt {
+    struct attempt *next;
+    struct jobs *jobs;
+    char job_id[ENTITY_ID_SIZE];
+    enum attempt_phase phase;
+    struct change *start;      /* owns what `started` points to */
+    struct job_start *started; /* NULL: not yet */
+    int64_t number, started_ms;
+    unsigned generation;       /* of the connection that has it */
+    bool cancel;               /* the user asked for it */
+    bool cancel_sent;
+    int log;
+    uint64_t logged;
+    bool log_failed;
+    struct arena arena;        /* of `end` */
+    struct job_end end;
+    struct job_output *outputs;
+    bool stored;               /* outputs are on the disk */
+    unsigned failures;
+    int64_t retry_ms;
+};
+
+struct wait {
+    struct parcel parcel;
+    struct jobs *jobs;
+    struct ticket *ticket;
+    int64_t deadline_ms;
+    struct wait *next;
+    char job_id[ENTITY_ID_SIZE];
+};
+
+struct reading {
+    struct parcel parcel;
+    struct jobs *jobs;
+    struct ticket *ticket;
+    struct reading *next;
+    int64_t number, deadline_ms;
+    char *file;      /* below storage, or NULL: must not be collected meanwhile */
+    char *storage_type, *path, *properties, *filter;
+    bool moving;     /* its result is being copied */
+};
+
+struct publication {
+    struct publication *next;
+    struct jobs *jobs;
+    char *data_node_id, *file, *path;
+    int64_t number, retry_ms; /* number 0: not asked for yet */
+    unsigned failures;
+    bool committing;
+};
+
+struct old_file {
+    struct old_file *next;
+    int64_t since_ms;
+    char *file;
+};
+
+struct jobs {
+    struct jobs_options options; /* its strings are copies */
+    struct arena arena;
+    struct log *log;
+    struct store *store;
+    struct store_reader *reader;
+    const struct manifest *manifest;
+    unsigned workers;
+    bool same_user;
+
+    pthread_t thread;
+    bool started, stopping;
+    int64_t stop_ms; /* when what still runs is left to its fate */
+    int wake;
+    struct inbox *inbox;
+    pthread_mutex_t gate; /* shared: guards `closed` */
+    bool closed;
+    atomic_uint reads, running, queued; /* shared */
+    atomic_bool connected;
+
+    struct client client;
+    struct mover *mover;
+    unsigned in_flight; /* changes and moves whose completion will come to the inbox */
+
+    struct attempt *attempts;
+    unsigned attempt_count, occupied;
+    char (*pending)[ENTITY_ID_SIZE];
+    size_t pending_first, pending_count;
+    bool pending_more; /* the store may have more than is in memory */
+    int64_t dispatch_ms;
+    unsigned dispatch_failures;
+
+    struct wait *waits[256];
+    size_t wait_count;
+    int64_t waits_checked_ms;
+    struct reading *readings;
+    struct publication *publications;
+    struct old_file *old_files, **old_files_end;
+    size_t old_file_count;
+    int64_t last_request;
+
+    struct { /* a load under way, before the thread runs */
+        int64_t number;
+        bool answered;
+        struct answer answer;
+    } load;
+};
+
+int64_t jobs_backoff(unsigned *failures, int64_t now_ms); /* counts one more; when to try again */
+bool jobs_post(struct jobs *jobs, struct parcel *parcel); /* false: nobody will deliver it any more */
+char *jobs_storage_path(struct jobs *jobs, const char *file);
+
+/* thread.c */
+void *jobs_thread(void *jobs);
+
+/* client.c */
+must_check bool client_open(struct jobs *jobs, struct fault *fault);
+/* Runs the connection until `done` says so: before the thread runs. */
+must_check bool client_pump(struct jobs *jobs, bool (*done)(const struct jobs *jobs), int64_t timeout_ms, struct fault *fault);
+bool client_greeted(const struct jobs *jobs);
+void client_hear(struct jobs *jobs);
+void client_step(struct jobs *jobs, int64_t now_ms);
+void client_send(struct jobs *jobs, struct text *json); /* a message that is known to fit */
+void client_number(struct jobs *jobs, const char *op, const char *what, int64_t number); /* {"op":op, what:number} */
+void client_broken(struct jobs *jobs, const struct fault *fault);
+void client_close(struct jobs *jobs); /* and waits until a child has gone */
+/* child.c */
+must_check bool child_spawn(struct jobs *jobs, int *ret_fd, struct fault *fault);
+void child_reap(struct jobs *jobs);
+
+/* dispatch.c */
+void dispatch(struct jobs *jobs, int64_t now_ms);
+
+/* attempt.c */
+void attempt_begin(struct jobs *jobs, const char *job_id);
+struct attempt *attempt_of_job(struct jobs *jobs, const char *job_id);
+struct attempt *attempt_numbered(struct jobs *jobs, int64_t number);
+void attempt_cancel(struct attempt *attempt);
+void attempt_ended(struct attempt *attempt, const struct answer *answer);
+void attempt_lost(struct attempt *attempt, const char *why);
+void attempts_connection_lost(struct jobs *jobs); /* those of an earlier connection are certainly dead now */
+void attempts_step(struct jobs *jobs, int64_t now_ms);
+/* attempt_end.c */
+void attempt_finish(struct attempt *attempt, enum job_status status, const char *error);
+void attempt_free(struct attempt *attempt);
+/* attempt_log.c */
+void attempt_log(struct attempt *attempt, struct span bytes);
+char *attempt_log_path(struct jobs *jobs, const char *job_id, int attempt);
+/* start_message.c */
+must_check bool start_message(struct attempt *attempt, struct text *json, struct fault *fault);
+const char *node_path(struct jobs *jobs, struct arena *arena, const struct data_node *node);
+
+/* waits.c */
+void waits_job_ended(struct jobs *jobs, const char *job_id);
+void waits_step(struct jobs *jobs, int64_t now_ms);
+void waits_done(struct jobs *jobs);
+int64_t waits_timeout(const struct jobs *jobs, int64_t now_ms); /* -1: none */
+
+/* reading.c */
+void readings_answered(struct jobs *jobs, const struct answer *answer);
+void readings_unavailable(struct jobs *jobs, const char *why);
+void readings_step(struct jobs *jobs, int64_t now_ms);
+
+/* publish.c */
+void publish_add(struct jobs *jobs, const char *data_node_id, const char *file, const char *path);
+must_check bool publish_recover(struct jobs *jobs, struct fault *fault);
+void publish_answered(struct jobs *jobs, const struct answer *answer);
+void publish_connection_lost(struct jobs *jobs);
+void publish_step(struct jobs *jobs, int64_t now_ms);
+void publish_done(struct jobs *jobs);
+
+/* collect.c */
+void collect_add(struct jobs *jobs, const char *file);
+void collect_step(struct jobs *jobs, int64_t now_ms);
+must_check bool collect_orphans(struct jobs *jobs, struct fault *fault);
+void collect_done(struct jobs *jobs);
+
+/* changes.c: a change whose completion comes back to the job thread */
+struct transition {
+    struct parcel parcel;
+    struct jobs *jobs;
+    void *subject;
+    void (*finished)(struct jobs *jobs, void *subject, struct change *change); /* owns the change */
+    struct change *change;
+};
+/* Fills done; the change is taken over. A store that refuses it lets it finish as failed. */
+void transition_submit(struct jobs *jobs, struct change *change, void *subject,
+                       void (*finished)(struct jobs *jobs, void *subject, struct change *change));
+
+#endif

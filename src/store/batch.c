@@ -1,0 +1,162 @@
+#include "store/batch.h"
+
+#include "bailiff/clock.h"
+
+/* ---- one change ---- */
+
+/* SQLite may have rolled everything back, released savepoints included: a full disk, an I/O error. */
+static bool transaction_stands(const struct store_txn *txn, const struct fault *cause, struct fault *fault)
+{
+    if (!sqlite3_get_autocommit(txn->db->handle))
+        return true;
+    if (cause->kind == FAULT_UNAVAILABLE)
+        fault_unavailable(fault, cause->retry_after_s, "%s", cause->message);
+    else
+        fault_internal(fault, "SQLite ended the transaction");
+    return fault_detail(fault, "%s", cause->detail);
+}
+
+static bool change_apply(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    size_t events = txn->event_count;
+
+    change->ok = true;
+    if (!change->apply)
+        return true;
+    if (!database_run(txn->db, SQL_SAVEPOINT, fault))
+        return false;
+    change->ok = change->apply(txn, change, &change->fault);
+    if (!transaction_stands(txn, &change->fault, fault))
+        return false;
+    if (!change->ok) {
+        fault_internal(&change->fault, "a change failed without a reason"); /* keeps the reason that there is */
+        txn->event_count = events;
+        if (!database_run(txn->db, SQL_ROLLBACK_TO, fault))
+            return false;
+    }
+    return database_run(txn->db, SQL_RELEASE, fault);
+}
+
+static bool change_record(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    enum audit_outcome outcome = change->refused ? AUDIT_REFUSED : change->ok ? AUDIT_DONE : AUDIT_FAILED;
+
+    if (!change->audited)
+        return true;
+    if (!change->ok && !change->audit.reason)
+        change->audit.reason = change->fault.message;
+    return txn_audit(txn, &change->arena, outcome, &change->audit, fault);
+}
+
+/* False only if the transaction cannot go on. */
+static bool change_run(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    enum answer_state state = ANSWER_NEW;
+
+    if (change->idempotent && !txn_answer_find(txn, change, &state, fault))
+        return false;
+    if (state == ANSWER_REPLAYED) {
+        change->replayed = change->ok = true;
+        return true;
+    }
+    if (state == ANSWER_OTHER_REQUEST)
+        change->ok = fault_set(&change->fault, FAULT_UNPROCESSABLE,
+                               "This Idempotency-Key was used before with another request.");
+    else if (!change_apply(txn, change, fault))
+        return false;
+    if (change->render)
+        change->render(change);
+    if (!change_record(txn, change, fault))
+        return false;
+    if (change->idempotent && state == ANSWER_NEW && change->answer.keep)
+        return txn_answer_keep(txn, change, fault);
+    return true;
+}
+
+/* ---- the transaction ---- */
+
+enum { EXPIRE_MIN = 64, EXPIRE_INTERVAL_MS = 1000 };
+
+/* Every batch takes away at least as many answers as it may have added, so that they cannot pile up. */
+static bool expire_answers(struct ledger *ledger, struct store_txn *txn, size_t changes, struct fault *fault)
+{
+    int64_t max = EXPIRE_MIN + 2 * (int64_t)changes, deleted, mono_ms = clock_mono_ms();
+
+    if (mono_ms < ledger->expire_again_ms)
+        return true;
+    if (!txn_answers_expire(txn, max, &deleted, fault))
+        return false;
+    ledger->expire_again_ms = deleted == max ? mono_ms : mono_ms + EXPIRE_INTERVAL_MS;
+    return true;
+}
+
+static bool transaction_run(struct ledger *ledger, struct store_txn *txn, struct change *first, struct fault *fault)
+{
+    size_t changes = 0;
+
+    if (!database_run(txn->db, SQL_BEGIN_WRITE, fault)) /* unchecked, the changes would run outside of it */
+        return false;
+    for (struct change *c = first; c; c = c->next, changes++) {
+        int64_t now_ms = clock_wall_ms();
+        txn->now_ms = now_ms > txn->now_ms ? now_ms : txn->now_ms;
+        if (!change_run(txn, c, fault))
+            return false;
+    }
+    return expire_answers(ledger, txn, changes, fault) && database_run(txn->db, SQL_COMMIT, fault);
+}
+
+static void transaction_drop(struct database *db)
+{
+    if (!sqlite3_get_autocommit(db->handle))
+        (void)!database_run(db, SQL_ROLLBACK, &(struct fault){0}); /* fails only if SQLite has done it itself */
+}
+
+/* What a change said before the commit failed is not true. */
+static void change_undo(struct change *change, const struct fault *cause)
+{
+    change->ok = change->replayed = false;
+    change->answer = (struct stored_answer){0};
+    change->fault = (struct fault){0};
+    fault_unavailable(&change->fault, cause->retry_after_s ? cause->retry_after_s : 5,
+                      "The change could not be written and was not made: %s Try again.", cause->message);
+    fault_detail(&change->fault, "%s", cause->detail);
+    if (change->render)
+        change->render(change);
+}
+
+bool batch_run(struct ledger *ledger, struct change *first, struct fault *fault)
+{
+    struct fault cause = {0};
+    struct store_txn txn = {
+        .db = ledger->db,
+        .now_ms = ledger->latest_ms,
+        .head = ledger->head,
+        .events = ledger->events,
+        .event_cap = ledger->event_cap,
+        .idempotency_ttl_s = ledger->idempotency_ttl_s,
+    };
+    bool ok = transaction_run(ledger, &txn, first, &cause);
+
+    ledger->latest_ms = txn.now_ms;
+    ledger->events = txn.events; /* may have grown */
+    ledger->event_cap = txn.event_cap;
+    ledger->event_count = ok ? txn.event_count : 0;
+    if (ok) {
+        ledger->head = txn.head;
+        return true;
+    }
+    transaction_drop(ledger->db);
+    for (struct change *c = first; c; c = c->next)
+        change_undo(c, &cause);
+    *fault = cause;
+    return false;
+}
+
+bool batch_probe(struct ledger *ledger, struct fault *fault)
+{
+    if (database_run(ledger->db, SQL_BEGIN_WRITE, fault) && database_run(ledger->db, SQL_PROBE, fault) &&
+        database_run(ledger->db, SQL_COMMIT, fault))
+        return true;
+    transaction_drop(ledger->db);
+    return false;
+}

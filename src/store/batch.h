@@ -1,0 +1,24 @@
+/* One transaction of the writer: all of its changes, or none of them. Writer thread only. */
+#ifndef BAILIFF_STORE_BATCH_H
+#define BAILIFF_STORE_BATCH_H
+
+#include "store/txn.h"
+
+/* What goes on from transaction to transaction. */
+struct ledger {
+    struct database *db;
+    struct audit_walk head;  /* as committed */
+    int64_t latest_ms;       /* no change is earlier than the one before */
+    int64_t expire_again_ms; /* monotonic: when to look for expired answers */
+    unsigned idempotency_ttl_s;
+    struct job_event *events; /* of the last transaction that was committed */
+    size_t event_count, event_cap;
+};
+
+/* Runs and commits the linked changes; each has its ok, fault and answer afterwards. False: nothing of them happened, each has
+ * failed with UNAVAILABLE, and fault says why. */
+must_check bool batch_run(struct ledger *ledger, struct change *first, struct fault *fault);
+/* A small transaction of no consequence: can we write? */
+must_check bool batch_probe(struct ledger *ledger, struct fault *fault);
+
+#endif

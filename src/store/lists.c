@@ -1,0 +1,367 @@
+/* Lists: keyset steps over one table, in one of three orders.
+ *
+ * The first step fixes last_seq, the newest row that belongs to the list; rows that come later are passed over. No step looks
+ * at more than rows_max rows. Filters with an index (configuration, task, unfinished status) choose the statement, the
+ * others are tried on each row. created_at rises with seq, so that in the order of creation a time is found by bisection. */
+#include <stdio.h>
+
+#include "store/reader.h"
+#include "store/rows.h"
+
+struct table { /* the statements of one kind of row; [1]: descending */
+    enum sql max_seq, time_at;
+    enum sql by_seq[2], by_id[2], of_config[2], next_config[2];
+};
+#define TABLE(T)                                                                                         \
+    {                                                                                                    \
+        SQL_##T##_MAX_SEQ, SQL_##T##_TIME_AT, {SQL_##T##_BY_SEQ, SQL_##T##_BY_SEQ_DOWN},                 \
+            {SQL_##T##_BY_ID_UP, SQL_##T##_BY_ID_DOWN}, {SQL_##T##_OF_CONFIG, SQL_##T##_OF_CONFIG_DOWN}, \
+        {                                                                                                \
+            SQL_##T##_NEXT_CONFIG, SQL_##T##_NEXT_CONFIG_DOWN                                            \
+        }                                                                                                \
+    }
+static const struct table TASKS = TABLE(TASK), JOBS = TABLE(JOB), DATA_NODES = TABLE(DATA_NODE);
+static const enum sql JOBS_OF_TASK[2] = {SQL_JOB_OF_TASK, SQL_JOB_OF_TASK_DOWN};
+static const enum sql JOBS_OF_STATUS[2] = {SQL_JOB_OF_STATUS, SQL_JOB_OF_STATUS_DOWN};
+
+struct step { /* one call */
+    struct database *db;
+    const struct table *table;
+    const struct scope *scope;
+    const struct list_query *query;
+    struct list_position at;
+    size_t left; /* rows that may still be looked at */
+    /* Is the current row wanted? Fills the next result if it is. */
+    bool (*take)(struct step *step, struct query *row, struct fault *fault);
+    struct arena *arena;
+    void *rows;
+    size_t count;
+};
+
+/* Above every id there is. */
+static const char LAST_KEY[] = "~";
+
+/* ---- the beginning ---- */
+
+static bool row_time_at(struct step *step, int64_t *seq, int64_t *ret_time_ms, struct fault *fault)
+{
+    own(query_done)
+    struct query q = query_begin(step->db, step->table->time_at);
+
+    query_int(&q, *seq);
+    switch (query_step(&q)) {
+    case QUERY_ROW:
+        *seq = query_column_int(&q, 0);
+        *ret_time_ms = query_column_int(&q, 1);
+        return true;
+    case QUERY_DONE:
+        *ret_time_ms = INT64_MAX;
+        return true;
+    default:
+        return query_fault(&q, fault);
+    }
+}
+
+/* The lowest seq whose row, or the first row behind it, was created at or after time_ms. */
+static bool seek_time(struct step *step, int64_t time_ms, int64_t *ret_seq, struct fault *fault)
+{
+    int64_t low = 1, high = step->at.last_seq + 1; /* the answer is in [low, high] */
+
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2, seq = middle, row_ms = 0;
+        if (!row_time_at(step, &seq, &row_ms, fault))
+            return false;
+        if (row_ms >= time_ms)
+            high = middle;
+        else
+            low = seq + 1;
+    }
+    *ret_seq = high;
+    return true;
+}
+
+static bool begin_list(struct step *step, struct fault *fault)
+{
+    own(query_done)
+    struct query q = query_begin(step->db, step->table->max_seq);
+    const struct list_query *query = step->query;
+    struct list_position *at = &step->at;
+    bool found = false;
+    int64_t seq;
+
+    *at = (struct list_position){.started = true};
+    if (!query_number(&q, &at->last_seq, &found, fault))
+        return false;
+    at->ended = !found;
+    at->seq = query->descending ? at->last_seq + 1 : 0;
+    snprintf(at->key, sizeof(at->key), "%s", query->descending ? LAST_KEY : "");
+    if (query->sort != SORT_CREATED)
+        return true;
+    if (!query->descending && query->created_after_ms > 0) {
+        if (!seek_time(step, query->created_after_ms + 1, &seq, fault))
+            return false;
+        at->seq = seq - 1;
+    }
+    if (query->descending && query->created_before_ms > 0)
+        return seek_time(step, query->created_before_ms, &at->seq, fault);
+    return true;
+}
+
+/* ---- rows ---- */
+
+static bool column_is(const struct query *row, int column, const char *wanted)
+{
+    return !wanted || span_is(query_column_span(row, column), wanted);
+}
+
+static bool row_wanted(struct step *step, const struct query *row)
+{
+    const struct list_query *query = step->query;
+    int64_t created_ms = query_column_int(row, COL_CREATED_AT);
+
+    return query_column_int(row, COL_SEQ) <= step->at.last_seq && column_is(row, COL_CONFIG_ID, query->config_id) &&
+           column_is(row, COL_OWNER_ID, query->owner_id) && column_is(row, COL_VERSION, query->version) &&
+           (query->created_after_ms == 0 || created_ms > query->created_after_ms) &&
+           (query->created_before_ms == 0 || created_ms < query->created_before_ms);
+}
+
+/* In the order of creation nothing behind this row can be wanted. */
+static bool row_is_beyond(const struct step *step, const struct query *row)
+{
+    const struct list_query *query = step->query;
+    int64_t created_ms = query_column_int(row, COL_CREATED_AT);
+
+    if (query->sort != SORT_CREATED)
+        return false;
+    return query->descending ? query->created_after_ms > 0 && created_ms <= query->created_after_ms
+                             : query->created_before_ms > 0 && created_ms >= query->created_before_ms;
+}
+
+/* Looks at the rows of a query, from the position on. *ret_exhausted: there were fewer than asked for. */
+static bool look_at_rows(struct step *step, struct query *q, bool *ret_exhausted, struct fault *fault)
+{
+    enum query_result result = QUERY_DONE;
+
+    while (step->left > 0 && (result = query_step(q)) == QUERY_ROW) {
+        struct list_position *at = &step->at;
+        step->left--;
+        at->seq = query_column_int(q, COL_SEQ);
+        if (step->query->sort == SORT_ID)
+            snprintf(at->key, sizeof(at->key), "%s", (const char *)sqlite3_column_text(q->statement, COL_ID));
+        if (row_is_beyond(step, q)) {
+            at->ended = true;
+            return true;
+        }
+        if (row_wanted(step, q) && !step->take(step, q, fault))
+            return false;
+    }
+    if (step->left > 0 && result == QUERY_ERROR)
+        return query_fault(q, fault);
+    *ret_exhausted = step->left > 0;
+    return true;
+}
+
+/* ---- the three orders ---- */
+
+/* A page by seq, of all rows or of those that have `value` where the statement looks for it. */
+static bool step_by_seq(struct step *step, enum sql sql, const char *value, bool *ret_exhausted, struct fault *fault)
+{
+    own(query_done)
+    struct query q = query_begin(step->db, sql);
+    bool descending = step->query->descending;
+
+    query_int(&q, descending ? 0 : step->at.seq);
+    query_int(&q, descending ? step->at.seq - 1 : step->at.last_seq);
+    query_int(&q, (int64_t)step->left);
+    if (value)
+        query_text(&q, value);
+    return look_at_rows(step, &q, ret_exhausted, fault);
+}
+
+static bool list_by_seq(struct step *step, struct fault *fault)
+{
+    const struct list_query *query = step->query;
+    bool down = query->descending, exhausted = false, ok;
+
+    if (query->task_id && step->table == &JOBS)
+        ok = step_by_seq(step, JOBS_OF_TASK[down], query->task_id, &exhausted, fault);
+    else if (query->config_id)
+        ok = step_by_seq(step, step->table->of_config[down], query->config_id, &exhausted, fault);
+    else if (step->table == &JOBS && query->status >= 0 && !job_status_final((enum job_status)query->status))
+        ok =
+            step_by_seq(step, JOBS_OF_STATUS[down], job_status_name((enum job_status)query->status), &exhausted, fault);
+    else
+        ok = step_by_seq(step, step->table->by_seq[down], NULL, &exhausted, fault);
+    step->at.ended = step->at.ended || exhausted;
+    return ok;
+}
+
+static bool list_by_id(struct step *step, struct fault *fault)
+{
+    own(query_done)
+    struct query q = query_begin(step->db, step->table->by_id[step->query->descending]);
+    char from[ENTITY_ID_SIZE];
+
+    memcpy(from, step->at.key, sizeof(from)); /* the position moves while the query reads its start */
+    query_text(&q, from);
+    query_int(&q, (int64_t)step->left);
+    return look_at_rows(step, &q, &step->at.ended, fault);
+}
+
+/* Moves to the beginning of the next configuration; counts as one row looked at. */
+static bool next_config(struct step *step, struct fault *fault)
+{
+    own(query_done)
+    struct query q = query_begin(step->db, step->table->next_config[step->query->descending]);
+    struct list_position *at = &step->at;
+    char from[ENTITY_ID_SIZE];
+
+    step->left--;
+    memcpy(from, at->key, sizeof(from));
+    query_text(&q, from);
+    switch (query_step(&q)) {
+    case QUERY_ROW:
+        snprintf(at->key, sizeof(at->key), "%s", (const char *)sqlite3_column_text(q.statement, 0));
+        at->seq = step->query->descending ? at->last_seq + 1 : 0;
+        return true;
+    case QUERY_DONE:
+        at->ended = true;
+        return true;
+    default:
+        return query_fault(&q, fault);
+    }
+}
+
+static bool list_by_config(struct step *step, struct fault *fault)
+{
+    const enum sql sql = step->table->of_config[step->query->descending];
+
+    while (step->left > 0 && !step->at.ended) {
+        char config_id[ENTITY_ID_SIZE];
+        bool exhausted = false;
+        memcpy(config_id, step->at.key, sizeof(config_id));
+        if (!step_by_seq(step, sql, config_id, &exhausted, fault))
+            return false;
+        if (exhausted && !next_config(step, fault))
+            return false;
+    }
+    return true;
+}
+
+static bool list_step(struct step *step, struct store_reader *reader, struct list_position *position,
+                      struct fault *fault)
+{
+    enum list_sort sort = step->query->sort;
+    bool ok;
+
+    if (!reader_enter(reader, fault))
+        return false;
+    step->db = reader->db;
+    step->at = *position;
+    step->at.key[sizeof(step->at.key) - 1] = '\0'; /* a position may have been a client's */
+    if (!step->at.started && !begin_list(step, fault))
+        return false;
+    if (step->at.ended || step->left == 0)
+        ok = true;
+    else if (sort == SORT_ID)
+        ok = list_by_id(step, fault);
+    else if (sort == SORT_CONFIG_ID && !step->query->config_id)
+        ok = list_by_config(step, fault);
+    else /* with one configuration only, both other orders are that of creation */
+        ok = list_by_seq(step, fault);
+    if (ok)
+        *position = step->at;
+    return ok;
+}
+
+/* ---- tasks, jobs, data nodes ---- */
+
+static bool take_task(struct step *step, struct query *row, struct fault *fault)
+{
+    struct task *task = (struct task *)step->rows + step->count;
+
+    if (!row_task(row, step->arena, task, fault))
+        return false;
+    step->count += scope_allows(step->scope, task->owner_id);
+    return true;
+}
+
+static bool take_job(struct step *step, struct query *row, struct fault *fault)
+{
+    struct job *job = (struct job *)step->rows + step->count;
+    const struct list_query *query = step->query;
+
+    if (!column_is(row, 6, query->task_id) ||
+        (query->status >= 0 && !column_is(row, 7, job_status_name((enum job_status)query->status))))
+        return true;
+    if (!row_job(row, step->arena, job, fault))
+        return false;
+    step->count += scope_allows(step->scope, job->owner_id);
+    return true;
+}
+
+static bool take_data_node(struct step *step, struct query *row, struct fault *fault)
+{
+    struct data_node *node = (struct data_node *)step->rows + step->count;
+
+    if (!row_data_node(row, step->arena, node, fault))
+        return false;
+    if (!scope_allows(step->scope, node->owner_id))
+        return true;
+    step->count++;
+    return data_node_read_parents(step->db, step->arena, node, fault);
+}
+
+bool store_list_tasks(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
+                      struct list_position *position, size_t rows_max, struct arena *arena, struct task *ret_rows,
+                      size_t *ret_count, struct fault *fault)
+{
+    struct step step = {.table = &TASKS,
+                        .scope = scope,
+                        .query = query,
+                        .left = rows_max,
+                        .take = take_task,
+                        .arena = arena,
+                        .rows = ret_rows};
+
+    if (!list_step(&step, reader, position, fault))
+        return false;
+    *ret_count = step.count;
+    return true;
+}
+
+bool store_list_jobs(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
+                     struct list_position *position, size_t rows_max, struct arena *arena, struct job *ret_rows,
+                     size_t *ret_count, struct fault *fault)
+{
+    struct step step = {.table = &JOBS,
+                        .scope = scope,
+                        .query = query,
+                        .left = rows_max,
+                        .take = take_job,
+                        .arena = arena,
+                        .rows = ret_rows};
+
+    if (!list_step(&step, reader, position, fault))
+        return false;
+    *ret_count = step.count;
+    return true;
+}
+
+bool store_list_data_nodes(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
+                           struct list_position *position, size_t rows_max, struct arena *arena,
+                           struct data_node *ret_rows, size_t *ret_count, struct fault *fault)
+{
+    struct step step = {.table = &DATA_NODES,
+                        .scope = scope,
+                        .query = query,
+                        .left = rows_max,
+                        .take = take_data_node,
+                        .arena = arena,
+                        .rows = ret_rows};
+
+    if (!list_step(&step, reader, position, fault))
+        return false;
+    *ret_count = step.count;
+    return true;
+}

@@ -1,0 +1,174 @@
+/* Opening and closing the store: the folder's lock, the database, its secret, the end of the audit chain, the writer. */
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "bailiff/clock.h"
+#include "bailiff/file.h"
+#include "store/chain.h"
+#include "store/schema.h"
+
+/* ---- opening ---- */
+
+bool store_lock(const char *folder, int *ret_fd, struct fault *fault)
+{
+    own(freep)
+    char *path = xprintf("%s/lock", folder);
+    struct fault cause = {0};
+
+    if (file_lock(path, ret_fd, &cause))
+        return true;
+    if (cause.kind == FAULT_CONFLICT)
+        return fault_set(fault, FAULT_CONFLICT,
+                         "%s is in use by another bailiff; stop it, or choose another store.folder.", folder);
+    fault_set(fault, cause.kind, "%s", cause.message);
+    return fault_detail(fault, "%s", cause.detail);
+}
+
+/* SQLite would make the file as readable as the umask lets it; the WAL takes over the mode that it has. */
+static bool make_database_file(const char *path, struct fault *fault)
+{
+    own(closep)
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    return fd >= 0 || fault_set(fault, FAULT_INVALID, "Cannot open the database %s: %s.", path, strerror(errno));
+}
+
+static bool add_meta_blob(struct database *db, const char *name, const void *data, size_t len, struct fault *fault)
+{
+    own(query_done)
+    struct query q = query_begin(db, SQL_META_ADD);
+
+    query_text(&q, name);
+    query_blob(&q, data, len);
+    return query_run(&q, fault);
+}
+
+/* Made once; whoever makes it second keeps the first. */
+static bool load_secret(struct database *db, uint8_t ret[static STORE_SECRET_SIZE], struct fault *fault)
+{
+    own(query_done)
+    struct query q = query_begin(db, SQL_META_GET);
+    uint8_t fresh[STORE_SECRET_SIZE];
+
+    random_bytes(fresh, sizeof(fresh));
+    if (!add_meta_blob(db, "secret", fresh, sizeof(fresh), fault))
+        return false;
+    query_text(&q, "secret");
+    switch (query_step(&q)) {
+    case QUERY_ROW:
+        break;
+    case QUERY_DONE:
+        return fault_internal(fault, "the store's secret is missing");
+    default:
+        return query_fault(&q, fault);
+    }
+    const void *secret = sqlite3_column_blob(q.statement, 0);
+    if (!secret || sqlite3_column_bytes(q.statement, 0) != STORE_SECRET_SIZE)
+        return fault_internal(fault, "the store's secret is damaged");
+    memcpy(ret, secret, STORE_SECRET_SIZE);
+    return true;
+}
+
+static bool load_latest_time(struct database *db, struct log *log, int64_t *ret_ms, struct fault *fault)
+{
+    own(query_done)
+    struct query q = query_begin(db, SQL_LATEST_TIME);
+    bool found;
+
+    *ret_ms = 0;
+    if (!query_number(&q, ret_ms, &found, fault))
+        return false;
+    if (*ret_ms > clock_wall_ms() + 60000)
+        log_write(log, LOG_WARNING, "store.clock_behind",
+                  "The clock is behind what the store recorded last; new records take that time until the clock has "
+                  "caught up.",
+                  L_INT("behind_ms", *ret_ms - clock_wall_ms()));
+    return true;
+}
+
+static bool open_database(struct store *store, const struct store_options *options, struct database **ret_db,
+                          struct audit_walk *ret_head, int64_t *ret_latest_ms, struct fault *fault)
+{
+    own(freep)
+    char *backups = xprintf("%s/backups", options->folder);
+    own(database_closep)
+    struct database *db = NULL;
+
+    if (!make_database_file(store->path, fault) || !database_open(store->path, DATABASE_WRITE, &db, fault) ||
+        !schema_prepare(db, &SCHEMA, store->path, backups, fault) || !load_secret(db, store->secret, fault) ||
+        !load_latest_time(db, options->log, ret_latest_ms, fault) || !chain_load_head(db, ret_head, fault))
+        return false;
+    *ret_db = give(db);
+    return true;
+}
+
+static void store_free(struct store *store)
+{
+    closep(&store->lock_fd);
+    free(store->path);
+    free(store);
+}
+
+static void store_freep(struct store **store)
+{
+    if (*store)
+        store_free(*store);
+}
+
+bool store_open(const struct store_options *options, struct store **ret_store, struct fault *fault)
+{
+    own(store_freep)
+    struct store *store = xcalloc(1, sizeof(*store));
+    own(database_closep)
+    struct database *db = NULL;
+    struct audit_walk head;
+    int64_t latest_ms;
+
+    store->lock_fd = -1;
+    store->path = xprintf("%s/bailiff.db", options->folder);
+    if (!folder_make(options->folder, 0700, fault) || !store_lock(options->folder, &store->lock_fd, fault) ||
+        !open_database(store, options, &db, &head, &latest_ms, fault))
+        return false;
+    if (!writer_start(options, give(db), &head, latest_ms, &store->writer, fault))
+        return false;
+    *ret_store = give(store);
+    return true;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    writer_stop(store->writer);
+    store_free(store);
+}
+
+bool store_healthy(struct store *store, struct fault *fault)
+{
+    return writer_healthy(store->writer, fault);
+}
+
+size_t store_queue_length(struct store *store)
+{
+    return writer_queue_length(store->writer);
+}
+
+const uint8_t *store_secret(const struct store *store)
+{
+    return store->secret;
+}
+
+bool store_verify_audit(const char *folder, struct audit_report *ret_report, struct fault *fault)
+{
+    own(freep)
+    char *path = xprintf("%s/bailiff.db", folder);
+    own(database_closep)
+    struct database *db = NULL;
+
+    return database_open(path, DATABASE_READ, &db, fault) && schema_require(db, &SCHEMA, path, fault) &&
+           chain_verify(db, ret_report, fault);
+}

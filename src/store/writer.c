@@ -1,0 +1,196 @@
+#include <pthread.h>
+#include <signal.h>
+
+#include "store/batch.h"
+#include "store/queue.h"
+#include "store/writer.h"
+
+enum { QUEUE_MAX = 4096, BATCH_MAX = 256, IDEMPOTENCY_TTL_S = 86400, PROBE_INTERVAL_MS = 1000 };
+
+struct writer {
+    pthread_t thread;
+    struct change_queue queue;
+    struct ledger ledger; /* the thread's */
+    unsigned batch_max;
+    struct log *log;
+    void (*on_jobs)(void *arg, const struct job_event *events, size_t count);
+    void *on_jobs_arg;
+    pthread_mutex_t health_lock;
+    bool healthy;
+    struct fault sickness;
+};
+
+/* ---- health ---- */
+
+bool writer_healthy(struct writer *writer, struct fault *fault)
+{
+    struct fault sickness = {0};
+    bool healthy;
+
+    pthread_mutex_lock(&writer->health_lock);
+    healthy = writer->healthy;
+    if (!healthy)
+        sickness = writer->sickness;
+    pthread_mutex_unlock(&writer->health_lock);
+    if (healthy)
+        return true;
+    fault_unavailable(fault, 5, "Changes cannot be written now: %s", sickness.message);
+    return fault_detail(fault, "%s", sickness.detail);
+}
+
+static bool is_healthy(struct writer *writer)
+{
+    return writer_healthy(writer, NULL);
+}
+
+static void set_sick(struct writer *writer, const struct fault *fault)
+{
+    bool was_healthy;
+
+    pthread_mutex_lock(&writer->health_lock);
+    was_healthy = writer->healthy;
+    writer->healthy = false;
+    writer->sickness = *fault;
+    pthread_mutex_unlock(&writer->health_lock);
+    if (was_healthy)
+        log_write(writer->log, LOG_ERROR, "store.unhealthy", "Changes cannot be written; trying again every second.",
+                  L_STR("reason", fault->message), L_STR("detail", fault->detail));
+}
+
+static void set_healthy(struct writer *writer)
+{
+    bool was_healthy;
+
+    pthread_mutex_lock(&writer->health_lock);
+    was_healthy = writer->healthy;
+    writer->healthy = true;
+    pthread_mutex_unlock(&writer->health_lock);
+    if (!was_healthy)
+        log_write(writer->log, LOG_INFO, "store.healthy", "Changes can be written again.", L_STR("reason", NULL));
+}
+
+/* ---- the thread ---- */
+
+static void write_batch(struct writer *writer, struct change *first)
+{
+    struct fault fault = {0};
+
+    if (batch_run(&writer->ledger, first, &fault))
+        set_healthy(writer);
+    else
+        set_sick(writer, &fault);
+    if (writer->ledger.event_count > 0 && writer->on_jobs)
+        writer->on_jobs(writer->on_jobs_arg, writer->ledger.events, writer->ledger.event_count);
+    while (first) {
+        struct change *change = first;
+        first = first->next; /* done takes the change away */
+        change->next = NULL;
+        change->done(change);
+    }
+}
+
+static void probe(struct writer *writer)
+{
+    struct fault fault = {0};
+
+    if (batch_probe(&writer->ledger, &fault))
+        set_healthy(writer);
+    else
+        set_sick(writer, &fault);
+}
+
+static void *writer_main(void *arg)
+{
+    struct writer *writer = arg;
+    bool closed = false;
+
+    for (;;) {
+        int wait_ms = is_healthy(writer) ? -1 : PROBE_INTERVAL_MS;
+        struct change *changes = change_queue_take(&writer->queue, writer->batch_max, wait_ms, &closed);
+        if (changes)
+            write_batch(writer, changes);
+        else if (closed)
+            return NULL;
+        else
+            probe(writer);
+    }
+}
+
+/* Signals belong to main. */
+static int start_thread(struct writer *writer)
+{
+    sigset_t all, before;
+    int rc;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&writer->thread, NULL, writer_main, writer);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+static void writer_free(struct writer *writer)
+{
+    change_queue_done(&writer->queue);
+    pthread_mutex_destroy(&writer->health_lock);
+    free(writer->ledger.events);
+    database_close(writer->ledger.db);
+    free(writer);
+}
+
+bool writer_start(const struct store_options *options, struct database *db, const struct audit_walk *head,
+                  int64_t latest_ms, struct writer **ret_writer, struct fault *fault)
+{
+    struct writer *writer = xcalloc(1, sizeof(*writer));
+
+    writer->ledger = (struct ledger){
+        .db = db,
+        .head = *head,
+        .latest_ms = latest_ms,
+        .idempotency_ttl_s = options->idempotency_ttl_s ? options->idempotency_ttl_s : IDEMPOTENCY_TTL_S,
+    };
+    writer->batch_max = options->batch_max ? options->batch_max : BATCH_MAX;
+    writer->log = options->log;
+    writer->on_jobs = options->on_jobs;
+    writer->on_jobs_arg = options->on_jobs_arg;
+    writer->healthy = true;
+    pthread_mutex_init(&writer->health_lock, NULL);
+    change_queue_init(&writer->queue, options->queue_max ? options->queue_max : QUEUE_MAX);
+    if (start_thread(writer) != 0) {
+        writer_free(writer);
+        return fault_internal(fault, "the store's writer thread cannot be started");
+    }
+    *ret_writer = writer;
+    return true;
+}
+
+void writer_stop(struct writer *writer)
+{
+    if (!writer)
+        return;
+    change_queue_close(&writer->queue);
+    pthread_join(writer->thread, NULL);
+    /* what it cannot move into the database now is in the WAL and is found at the next start */
+    sqlite3_wal_checkpoint_v2(writer->ledger.db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    writer_free(writer);
+}
+
+/* ---- for the other threads ---- */
+
+bool writer_put(struct writer *writer, struct change *change, struct fault *fault)
+{
+    /* the job thread's transitions are tried even now: they are the first to go on when the disk is back */
+    if (change->class != CHANGE_JOB && !writer_healthy(writer, fault))
+        return false;
+    return change_queue_put(&writer->queue, change, fault);
+}
+
+size_t writer_queue_length(struct writer *writer)
+{
+    return change_queue_length(&writer->queue);
+}
+
+unsigned writer_idempotency_ttl_s(const struct writer *writer)
+{
+    return writer->ledger.idempotency_ttl_s;
+}

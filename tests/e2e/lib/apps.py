@@ -1,0 +1,211 @@
+"""Applications for tests: one in Taipy's form with a task of every kind, one in bailiff's own form with commands."""
+
+import os
+import textwrap
+
+FUNCTIONS = '''
+import os
+import subprocess
+import sys
+import time
+
+
+def double(nb):
+    print(f"doubling {nb}")
+    return nb * 2
+
+
+def csv_to_json(rows):
+    return rows.to_dict(orient="records") if hasattr(rows, "to_dict") else rows
+
+
+def fail(nb):
+    print("about to fail", file=sys.stderr)
+    raise ValueError(f"boom: {nb}")
+
+
+def echo(value):
+    return value
+
+
+def slow(nb):
+    time.sleep(nb)
+    return nb
+
+
+def brood(marker):
+    """Leaves a grandchild in a session of its own, and waits."""
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", marker], start_new_session=True)
+    print("the grandchild is there", flush=True)
+    time.sleep(600)
+
+
+def die(nb):
+    os._exit(7)
+
+
+def split(nb):
+    return nb, str(nb)
+
+
+def too_few(nb):
+    return (nb,)
+
+
+def noop():
+    return None
+'''
+
+TAIPY = '''
+[TAIPY]
+
+[JOB]
+mode = "standalone"
+max_nb_of_workers = "{workers}:int"
+
+[CORE]
+storage_folder = "user_data/"
+
+[DATA_NODE.nb]
+default_data = "21:int"
+
+[DATA_NODE.doubled]
+
+[DATA_NODE.quad]
+validity_period = "1d2h0m3s:timedelta"
+
+[DATA_NODE.src_csv]
+storage_type = "csv"
+default_path = "in.csv"
+has_header = "True:bool"
+
+[DATA_NODE.out_json]
+storage_type = "json"
+
+[DATA_NODE.failed_out]
+
+[DATA_NODE.seconds]
+default_data = "{seconds}:int"
+
+[DATA_NODE.slow_out]
+
+[DATA_NODE.marker]
+default_data = "{marker}"
+
+[DATA_NODE.never]
+
+[DATA_NODE.pair_a]
+
+[DATA_NODE.pair_b]
+storage_type = "in_memory"
+
+[DATA_NODE.g_nb]
+scope = "GLOBAL:SCOPE"
+default_data = "1:int"
+
+[DATA_NODE.g_out]
+scope = "GLOBAL:SCOPE"
+
+[DATA_NODE.g_last]
+scope = "GLOBAL:SCOPE"
+
+[DATA_NODE.unset]
+
+[DATA_NODE.unset_out]
+
+[TASK.double]
+function = "fns.double:function"
+inputs = [ "nb:SECTION",]
+outputs = [ "doubled:SECTION",]
+skippable = "False:bool"
+
+[TASK.skippable]
+function = "fns.double:function"
+inputs = [ "nb:SECTION",]
+outputs = [ "quad:SECTION",]
+skippable = "True:bool"
+
+[TASK.csv_to_json]
+function = "fns.csv_to_json:function"
+inputs = [ "src_csv:SECTION",]
+outputs = [ "out_json:SECTION",]
+
+[TASK.failing]
+function = "fns.fail:function"
+inputs = [ "nb:SECTION",]
+outputs = [ "failed_out:SECTION",]
+
+[TASK.dying]
+function = "fns.die:function"
+inputs = [ "nb:SECTION",]
+outputs = [ "failed_out:SECTION",]
+
+[TASK.slow]
+function = "fns.slow:function"
+inputs = [ "seconds:SECTION",]
+outputs = [ "slow_out:SECTION",]
+
+[TASK.brood]
+function = "fns.brood:function"
+inputs = [ "marker:SECTION",]
+outputs = [ "never:SECTION",]
+
+[TASK.split]
+function = "fns.split:function"
+inputs = [ "nb:SECTION",]
+outputs = [ "pair_a:SECTION", "pair_b:SECTION",]
+
+[TASK.too_few]
+function = "fns.too_few:function"
+inputs = [ "nb:SECTION",]
+outputs = [ "pair_a:SECTION", "pair_b:SECTION",]
+
+[TASK.gtask]
+function = "fns.double:function"
+inputs = [ "g_nb:SECTION",]
+outputs = [ "g_out:SECTION",]
+
+[TASK.gnext]
+function = "fns.double:function"
+inputs = [ "g_out:SECTION",]
+outputs = [ "g_last:SECTION",]
+
+[TASK.noop]
+function = "fns.noop:function"
+inputs = []
+outputs = []
+
+[TASK.unset_task]
+function = "fns.echo:function"
+inputs = [ "unset:SECTION",]
+outputs = [ "unset_out:SECTION",]
+
+[SCENARIO.calc]
+tasks = [ "double:SECTION", "csv_to_json:SECTION",]
+additional_data_nodes = [ "unset:SECTION",]
+frequency = "DAILY:FREQUENCY"
+
+[SCENARIO.calc.sequences]
+math = [ "double:SECTION",]
+'''
+
+CSV = "city,degrees\nOslo,3\nRoma,17\n"
+
+
+def write(folder, name, text):
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(textwrap.dedent(text))
+    return path
+
+
+def taipy(folder, seconds=3, workers=2):
+    """The Taipy application; `seconds` is how long its slow task takes. Its marker names this folder's processes."""
+    os.makedirs(folder, exist_ok=True)
+    write(folder, "fns.py", FUNCTIONS)
+    write(folder, "in.csv", CSV)
+    return write(folder, "app.toml", TAIPY.format(seconds=seconds, workers=workers, marker="brood-of-" + folder))
+
+
+def marker(folder):
+    return "brood-of-" + folder
