@@ -143,6 +143,8 @@ const char *config_path(const char *named);
 
 /* The effective settings, defaults included, as a file that reads the same. */
 void config_print(const struct config *c, struct text *out);
+/* The same without what SIGHUP replaces. */
+void config_print_fixed(const struct config *c, struct text *out);
 
 /* What SIGHUP replaces: reads roles and keys. Mistakes go to `problems`; what config_load complained of is not repeated. */
 must_check bool config_load_policy(const struct config *c, struct problems *problems, struct policy **ret_policy);

@@ -142,3 +142,13 @@ void config_print(const struct config *c, struct text *out)
 {
     print_section(&CONFIG_SCHEMA, c, 0, false, out);
 }
+
+void config_print_fixed(const struct config *c, struct text *out)
+{
+    struct config fixed = *c;
+
+    fixed.policy = (struct config_policy){0};
+    fixed.issuers = (struct config_sections){0};
+    fixed.signing = (struct config_signing){0};
+    print_section(&CONFIG_SCHEMA, &fixed, 0, false, out);
+}

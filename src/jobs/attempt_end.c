@@ -62,17 +62,18 @@ static void after_commit(struct attempt *attempt)
 static void end_finished(struct jobs *jobs, void *subject, struct change *change)
 {
     struct attempt *attempt = subject;
-    own(change_freep) struct change *done = change;
+    struct fault fault = change->fault;
+    bool ok = change->ok;
 
-    bool stale = done->fault.kind == FAULT_CONFLICT || done->fault.kind == FAULT_NOT_FOUND;
-    if (!done->ok && !stale) {
-        try_again(attempt, &done->fault);
+    change_free(change);
+    if (!ok && fault.kind != FAULT_CONFLICT && fault.kind != FAULT_NOT_FOUND) {
+        try_again(attempt, &fault);
         return;
     }
-    if (done->ok)
+    if (ok)
         after_commit(attempt);
     else { /* the job is not this attempt's any more: what it made belongs to nobody */
-        log_write(jobs->log, LOG_WARNING, "job.end", done->fault.message, L_STR("job", attempt->job_id));
+        log_write(jobs->log, LOG_WARNING, "job.end", fault.message, L_STR("job", attempt->job_id));
         for (size_t i = 0; i < attempt->end.output_count; i++)
             collect_add(jobs, attempt->outputs[i].file);
     }

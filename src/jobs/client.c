@@ -247,6 +247,11 @@ void client_step(struct jobs *jobs, int64_t now_ms)
         fault_unavailable(&fault, 1, "The runner did not greet in time.");
         client_broken(jobs, &fault);
     }
+    /* A runner that cannot be had again: its keepers ended theirs when it went, so what it ran is not running. */
+    if (client->lost_ms != 0 && now_ms >= client->lost_ms + LOST_MAX_MS) {
+        client->lost_ms = 0;
+        attempts_connection_lost(jobs);
+    }
     if (client->state != CLIENT_DOWN) {
         if (!link_flush(&client->link, &fault))
             client_broken(jobs, &fault);
@@ -255,11 +260,6 @@ void client_step(struct jobs *jobs, int64_t now_ms)
     child_reap(jobs);
     if (client->pid > 0 && client->kill_ms != 0 && now_ms >= client->kill_ms)
         kill(client->pid, SIGKILL); /* ours and not reaped: the number is its own */
-    /* A runner that cannot be had again: its keepers ended theirs when it went, so what it ran is not running. */
-    if (client->lost_ms != 0 && now_ms >= client->lost_ms + LOST_MAX_MS) {
-        client->lost_ms = 0;
-        attempts_connection_lost(jobs);
-    }
     if (client->pid == 0 && now_ms >= client->retry_ms && !jobs->stopping && !client_open(jobs, &fault)) {
         client->retry_ms = jobs_backoff(&client->failures, now_ms);
         log_write(jobs->log, LOG_ERROR, "runner.lost", fault.message);

@@ -31,7 +31,7 @@ enum flow body_enter(struct exchange *x)
 {
     struct fault fault = {0};
 
-    if (x->body.len == 0)
+    if (x->body.len == 0 || route_is_builtin(x->route)) /* 404 and 405 say more than 413 */
         return FLOW_NEXT;
     if (x->body.len > x->route->body_max) {
         if (x->route->body_max == 0)

@@ -168,7 +168,7 @@ static bool read_role(struct reader *r, struct role *role)
 {
     static const char *const KEYS[] = {"description", "includes", "permissions"};
     unsigned seen = 0;
-    size_t key;
+    size_t key = 0;
 
     if (!expect(r, YAML_MAP, "a role", "a map with description, includes and permissions"))
         return false;

@@ -201,6 +201,8 @@ void answer_exchange(struct exchange *x)
     h2o_req_t *req = e->req;
     struct response *r = &x->response;
 
+    if (e->answered) /* cut at the end of a drain, while its work went on */
+        return;
     if (r->status < 200 || r->status > 599)
         r->status = 500;
     e->answered = true;
@@ -212,7 +214,6 @@ void answer_exchange(struct exchange *x)
     set_length(e);
 
     bool with_body = status_has_body(r->status) && x->method != HEAD;
-    e->started = true;
     if (r->source && with_body) {
         e->generator.proceed = source_proceed;
         h2o_start_response(req, &e->generator);

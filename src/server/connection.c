@@ -1,11 +1,15 @@
 /* Connections: accepted, counted, through their TLS handshake, into libh2o, and closed. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "server/internal.h"
+
+enum { LINGER_DISCARD_MAX = 1 << 20 };
 
 static void count(atomic_uint_fast64_t *counter)
 {
@@ -17,16 +21,63 @@ struct connection *connection_of(h2o_conn_t *conn)
     return conn->callbacks->get_socket(conn)->on_close.data;
 }
 
+static void connection_on_close(void *arg);
+
+/* ---- closing ---- */
+
+static void on_linger_end(h2o_timeout_entry_t *entry)
+{
+    h2o_socket_close(container_of(entry, struct connection, patience)->socket);
+}
+
+static void on_linger_read(h2o_socket_t *socket, const char *error)
+{
+    struct connection *c = socket->on_close.data;
+
+    c->discarded += socket->input->size;
+    h2o_buffer_consume(&socket->input, socket->input->size);
+    if (error || c->discarded > LINGER_DISCARD_MAX)
+        h2o_socket_close(socket);
+}
+
+void connection_linger(struct connection *c)
+{
+    if (!c->loop->testing && c->linger_fd < 0)
+        c->linger_fd = fcntl(h2o_socket_get_fd(c->socket), F_DUPFD_CLOEXEC, 3);
+}
+
+/* libh2o has closed its descriptor; ours still holds the connection. It counts as one until it really ends. */
+static void begin_lingering(struct connection *c)
+{
+    struct loop *loop = c->loop;
+
+    shutdown(c->linger_fd, SHUT_WR);
+    c->socket = h2o_evloop_socket_create(loop->context.loop, c->linger_fd, 0);
+    c->linger_fd = -1;
+    c->lingers = true;
+    c->socket->on_close.cb = connection_on_close;
+    c->socket->on_close.data = c;
+    c->patience.cb = on_linger_end;
+    h2o_timeout_link(loop->context.loop, &loop->context.one_sec_timeout, &c->patience);
+    h2o_socket_read_start(c->socket, on_linger_read);
+}
+
 static void connection_on_close(void *arg)
 {
     struct connection *c = arg;
 
+    if (c->linger_fd >= 0 && !c->loop->draining) {
+        begin_lingering(c);
+        return;
+    }
+    if (c->linger_fd >= 0)
+        close(c->linger_fd);
     h2o_linklist_unlink(&c->link);
     c->loop->connection_count--;
     if (!c->loop->testing)
         atomic_fetch_sub_explicit(&c->loop->server->connections_open, 1, memory_order_relaxed);
-    if (h2o_timeout_is_linked(&c->handshake))
-        h2o_timeout_unlink(&c->handshake);
+    if (h2o_timeout_is_linked(&c->patience))
+        h2o_timeout_unlink(&c->patience);
     SSL_CTX_free(c->tls);
     free(c);
 }
@@ -57,6 +108,7 @@ struct connection *connection_adopt(struct loop *loop, h2o_socket_t *socket, SSL
     c->loop = loop;
     c->socket = socket;
     c->tls = tls;
+    c->linger_fd = -1;
     format_address(socket, c->address);
     h2o_linklist_insert(&loop->connections, &c->link);
     loop->connection_count++;
@@ -104,7 +156,7 @@ static void on_handshake(h2o_socket_t *socket, const char *error)
 {
     struct connection *c = socket->on_close.data;
 
-    h2o_timeout_unlink(&c->handshake);
+    h2o_timeout_unlink(&c->patience);
     c->handshaking = false;
     if (error) {
         const struct log_field fields[] = {L_STR("address", c->address), L_STR("reason", error)};
@@ -118,7 +170,7 @@ static void on_handshake(h2o_socket_t *socket, const char *error)
 
 static void on_handshake_timeout(h2o_timeout_entry_t *entry)
 {
-    struct connection *c = container_of(entry, struct connection, handshake);
+    struct connection *c = container_of(entry, struct connection, patience);
 
     count(&c->loop->server->handshakes_failed);
     h2o_socket_close(c->socket);
@@ -167,8 +219,8 @@ static void begin(struct loop_listener *l, h2o_socket_t *socket)
     }
     c->offers_http2 = l->listener->options.client_ca_file != NULL;
     c->handshaking = true;
-    c->handshake.cb = on_handshake_timeout;
-    h2o_timeout_link(loop->context.loop, &loop->context.handshake_timeout, &c->handshake);
+    c->patience.cb = on_handshake_timeout;
+    h2o_timeout_link(loop->context.loop, &loop->context.handshake_timeout, &c->patience);
     h2o_socket_ssl_handshake(socket, c->tls, NULL, on_handshake);
 }
 

@@ -65,8 +65,8 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
     *minor_version = head.minor_version;
     *num_headers = head.field_count;
     for (size_t i = 0; i < head.field_count; i++)
-        headers[i] = (struct phr_header){head.fields[i].name.data, head.fields[i].name.len,
-                                         head.fields[i].value.data, head.fields[i].value.len};
+        headers[i] = (struct phr_header){head.fields[i].name.data, head.fields[i].name.len, head.fields[i].value.data,
+                                         head.fields[i].value.len};
     return (int)head.len;
 }
 
@@ -83,8 +83,7 @@ static bool probe(struct loop *loop, const char *request, const char *expected)
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
         return false;
-    h2o_socket_t *socket =
-        h2o_evloop_socket_create(loop->context.loop, fds[0], H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
+    h2o_socket_t *socket = h2o_evloop_socket_create(loop->context.loop, fds[0], H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
     connection_adopt(loop, socket, NULL);
     h2o_http1_accept(&loop->accept, socket, *h2o_get_timestamp(&loop->context, NULL, NULL));
 

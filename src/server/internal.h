@@ -20,10 +20,10 @@ struct listener {
     struct listener_options options; /* strings are ours */
     char *name;                      /* "127.0.0.1:8443", "[::1]:8443", "/run/bailiff.sock" */
     unsigned port;
-    int *fds;      /* one a loop, in the order of the loops; -1 once a loop has taken it over */
-    dev_t device;  /* of our Unix socket, so that we remove no other's */
+    int *fds;     /* one a loop, in the order of the loops; -1 once a loop has taken it over */
+    dev_t device; /* of our Unix socket, so that we remove no other's */
     ino_t inode;
-    SSL_CTX *tls;  /* counted; under server->lock */
+    SSL_CTX *tls; /* counted; under server->lock */
 };
 
 struct server {
@@ -65,15 +65,15 @@ struct loop {
 
     h2o_linklist_t connections, exchanges;
     size_t connection_count;
-    bool testing;  /* the self-test runs: it is neither counted nor logged */
+    bool testing; /* the self-test runs: it is neither counted nor logged */
     bool draining, forced, ended;
     int64_t drain_started_ms, drain_until_ms;
     h2o_timeout_entry_t tick; /* while draining */
 
     /* ---- any thread, under `wake_lock` ---- */
     pthread_mutex_t wake_lock;
-    bool awake;      /* the receiver exists */
-    bool woken;      /* `message` is on its way */
+    bool awake; /* the receiver exists */
+    bool woken; /* `message` is on its way */
     bool stop_asked;
     h2o_multithread_receiver_t receiver;
     h2o_multithread_message_t message;
@@ -86,8 +86,10 @@ struct connection {
     struct loop *loop;
     h2o_socket_t *socket;
     SSL_CTX *tls; /* counted; NULL: plain */
-    bool offers_http2, http2, handshaking;
-    h2o_timeout_entry_t handshake;
+    bool offers_http2, http2, handshaking, lingers;
+    h2o_timeout_entry_t patience; /* for the handshake; for lingering */
+    size_t discarded;             /* while lingering */
+    int linger_fd;                /* a second descriptor of a connection that shall linger; else -1 */
     char address[INET6_ADDRSTRLEN];
     /* HTTP/1: the target of the request at hand, as an offset, for the buffer moves while a body is read */
     size_t target_at, target_len;
@@ -101,11 +103,10 @@ struct server_exchange {
     h2o_generator_t generator;
     h2o_req_t *req;
     struct connection *connection;
-    bool answered; /* libh2o has the response */
-    bool started;  /* its generator is set: sending goes on through h2o_send */
-    bool complete; /* it has the last byte */
-    size_t sent;   /* of the body */
-    struct text piece;        /* what it is sending: stays until it asks for more */
+    bool answered;     /* libh2o has the response */
+    bool complete;     /* it has the last byte */
+    size_t sent;       /* of the body */
+    struct text piece; /* what it is sending: stays until it asks for more */
     h2o_timeout_entry_t later;
 };
 
@@ -119,8 +120,9 @@ must_check bool tls_context_new(const struct listener_options *options, struct l
 bool tls_is_http2(h2o_socket_t *socket);
 
 /* ---- loop.c ---- */
-must_check bool loop_start(struct loop *loop, struct fault *fault); /* makes the thread; readiness is told under server->lock */
-void loop_ask_stop(struct loop *loop);                              /* any thread */
+must_check bool loop_start(struct loop *loop,
+                           struct fault *fault); /* makes the thread; readiness is told under server->lock */
+void loop_ask_stop(struct loop *loop);           /* any thread */
 void loop_init(struct loop *loop, struct server *server, unsigned index);
 void loop_done(struct loop *loop); /* after its thread has ended */
 void loop_log(struct loop *loop, enum log_level level, const char *event, const char *message,
@@ -134,6 +136,9 @@ void connection_on_accept(h2o_socket_t *listener, const char *error);
 struct connection *connection_adopt(struct loop *loop, h2o_socket_t *socket, SSL_CTX *tls); /* takes tls over */
 struct connection *connection_of(h2o_conn_t *conn);
 void connection_reset(struct connection *c); /* the client sees an error, never a clean end */
+/* When it is closed, what the client still sends is read and thrown away for a moment: closing with unread input would reset the
+ * connection, and the client might never see why. */
+void connection_linger(struct connection *c);
 bool connection_is_idle(struct connection *c);
 
 /* ---- request.c ---- */

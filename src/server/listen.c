@@ -34,9 +34,10 @@ static bool fault_listen(const struct listener *l, int error, struct fault *faul
                          "%s: %s is in use by another process. Stop that process or choose another address.", where(l),
                          l->name);
     if (error == EACCES)
-        return fault_set(fault, FAULT_INVALID,
-                         "%s: may not listen on %s. Ports below 1024 need CAP_NET_BIND_SERVICE; folders must be writable.",
-                         where(l), l->name);
+        return fault_set(
+            fault, FAULT_INVALID,
+            "%s: may not listen on %s. Ports below 1024 need CAP_NET_BIND_SERVICE; folders must be writable.", where(l),
+            l->name);
     return fault_set(fault, FAULT_INVALID, "%s: cannot listen on %s: %s.", where(l), l->name, strerror(error));
 }
 

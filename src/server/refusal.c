@@ -40,13 +40,15 @@ static void refusal_headers(h2o_req_t *req, const struct refusal_text *r)
     h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-request-id"), 0, NULL, r->id, UUID_TEXT_SIZE - 1);
 }
 
-static void refusal_record(const struct connection *c, const struct refusal_text *r, int status, const char *reason)
+static void refusal_record(struct connection *c, const struct refusal_text *r, int status, const char *reason)
 {
     if (c->loop->testing)
         return;
+    if (!c->http2)
+        connection_linger(c);
     atomic_fetch_add_explicit(&c->loop->server->parser_refusals, 1, memory_order_relaxed);
-    const struct log_field fields[] = {L_STR("request_id", r->id), L_INT("status", status), L_STR("address", c->address),
-                                       L_STR("reason", reason)};
+    const struct log_field fields[] = {L_STR("request_id", r->id), L_INT("status", status),
+                                       L_STR("address", c->address), L_STR("reason", reason)};
     loop_log(c->loop, LOG_INFO, "request.malformed", NULL, fields, ARRAY_LEN(fields));
 }
 

@@ -54,7 +54,9 @@ static void log_access(const struct server_exchange *e)
         L_STR("address", x->address),
         L_STR("subject", x->identity ? x->identity->subject : NULL),
         L_STR("issuer", x->identity ? x->identity->issuer : NULL),
-        L_STR("protocol", e->req->version >= 0x200 ? "HTTP/2" : e->req->version == 0x101 ? "HTTP/1.1" : "HTTP/1.0"),
+        L_STR("protocol", e->req->version >= 0x200   ? "HTTP/2"
+                          : e->req->version == 0x101 ? "HTTP/1.1"
+                                                     : "HTTP/1.0"),
         L_STR("trace_id", x->trace_id),
         L_STR("fault", x->fault.kind != FAULT_NONE ? fault : NULL),
         L_STR("aborted", e->complete ? NULL : "true"),

@@ -58,8 +58,8 @@ static bool bad_file(const struct listener_options *options, const char *file, c
 static void warn_of_expiry(const struct listener_options *options, const X509 *certificate, struct log *log)
 {
     time_t now = time(NULL), soon = now + EXPIRY_WARNING_S;
-    const char *what = X509_cmp_time(X509_get0_notBefore(certificate), &now) > 0  ? "is not valid yet"
-                       : X509_cmp_time(X509_get0_notAfter(certificate), &now) < 0 ? "has expired"
+    const char *what = X509_cmp_time(X509_get0_notBefore(certificate), &now) > 0   ? "is not valid yet"
+                       : X509_cmp_time(X509_get0_notAfter(certificate), &now) < 0  ? "has expired"
                        : X509_cmp_time(X509_get0_notAfter(certificate), &soon) < 0 ? "expires within 14 days"
                                                                                    : NULL;
     if (what)

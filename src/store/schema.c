@@ -11,21 +11,11 @@ struct layout { /* what the file says about itself */
     int64_t application_id, version, tables;
 };
 
-static bool schema_look(struct database *db, const char *path, struct layout *ret, struct fault *fault)
+static bool schema_look(struct database *db, struct layout *ret, struct fault *fault)
 {
-    struct fault cause = {0};
-    bool ok = database_number(db, "PRAGMA application_id", &ret->application_id, &cause) &&
-              database_number(db, "PRAGMA user_version", &ret->version, &cause) &&
-              database_number(db, "SELECT count(*) FROM sqlite_schema", &ret->tables, &cause);
-
-    if (ok)
-        return true;
-    if (cause.kind == FAULT_UNAVAILABLE)
-        fault_unavailable(fault, cause.retry_after_s, "Cannot read the database %s: %s", path, cause.message);
-    else
-        fault_set(fault, FAULT_INVALID, "%s is damaged or no database; put the latest of its backups in its place.",
-                  path);
-    return fault_detail(fault, "%s", cause.detail);
+    return database_number(db, "PRAGMA application_id", &ret->application_id, fault) &&
+           database_number(db, "PRAGMA user_version", &ret->version, fault) &&
+           database_number(db, "SELECT count(*) FROM sqlite_schema", &ret->tables, fault);
 }
 
 /* Tells a new database (ret_version 0) from ours and from what must be left alone. */
@@ -49,8 +39,7 @@ static bool schema_judge(const struct layout *layout, int known, const char *pat
 
 static bool sync_file(const char *path, struct fault *fault)
 {
-    own(closep)
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    own(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
     if (fd < 0 || fsync(fd) < 0)
         return fault_unavailable(fault, 10, "Cannot make the backup %s durable: %s.", path, strerror(errno));
@@ -60,8 +49,7 @@ static bool sync_file(const char *path, struct fault *fault)
 /* The backup is made empty first, so that nobody else can read it from its first byte on. */
 static bool backup_write(struct database *db, const char *path, struct fault *fault)
 {
-    own(closep)
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    own(closep) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     sqlite3_stmt *statement = NULL;
     int rc;
 
@@ -80,8 +68,8 @@ static bool backup_write(struct database *db, const char *path, struct fault *fa
 
 static bool schema_backup(struct database *db, int64_t version, const char *folder, struct fault *fault)
 {
-    own(freep)
-    char *path = xprintf("%s/bailiff-layout-%lld-%lld.db", folder, (long long)version, (long long)clock_wall_ms());
+    own(freep) char *path =
+        xprintf("%s/bailiff-layout-%lld-%lld.db", folder, (long long)version, (long long)clock_wall_ms());
 
     if (!folder_make(folder, 0700, fault))
         return false;
@@ -134,7 +122,7 @@ bool schema_prepare(struct database *db, const struct migrations *migrations, co
 {
     struct layout layout = {0};
 
-    if (!schema_look(db, path, &layout, fault) || !schema_judge(&layout, migrations->count, path, fault))
+    if (!schema_look(db, &layout, fault) || !schema_judge(&layout, migrations->count, path, fault))
         return false;
     if (!database_exec(db,
                        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 250;"
@@ -153,7 +141,7 @@ bool schema_require(struct database *db, const struct migrations *migrations, co
 {
     struct layout layout = {0};
 
-    if (!schema_look(db, path, &layout, fault) || !schema_judge(&layout, migrations->count, path, fault))
+    if (!schema_look(db, &layout, fault) || !schema_judge(&layout, migrations->count, path, fault))
         return false;
     if (layout.version < migrations->count)
         return fault_set(fault, FAULT_INVALID,

@@ -15,8 +15,7 @@
 
 bool store_lock(const char *folder, int *ret_fd, struct fault *fault)
 {
-    own(freep)
-    char *path = xprintf("%s/lock", folder);
+    own(freep) char *path = xprintf("%s/lock", folder);
     struct fault cause = {0};
 
     if (file_lock(path, ret_fd, &cause))
@@ -31,16 +30,14 @@ bool store_lock(const char *folder, int *ret_fd, struct fault *fault)
 /* SQLite would make the file as readable as the umask lets it; the WAL takes over the mode that it has. */
 static bool make_database_file(const char *path, struct fault *fault)
 {
-    own(closep)
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    own(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     return fd >= 0 || fault_set(fault, FAULT_INVALID, "Cannot open the database %s: %s.", path, strerror(errno));
 }
 
 static bool add_meta_blob(struct database *db, const char *name, const void *data, size_t len, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, SQL_META_ADD);
+    own(query_done) struct query q = query_begin(db, SQL_META_ADD);
 
     query_text(&q, name);
     query_blob(&q, data, len);
@@ -50,8 +47,7 @@ static bool add_meta_blob(struct database *db, const char *name, const void *dat
 /* Made once; whoever makes it second keeps the first. */
 static bool load_secret(struct database *db, uint8_t ret[static STORE_SECRET_SIZE], struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, SQL_META_GET);
+    own(query_done) struct query q = query_begin(db, SQL_META_GET);
     uint8_t fresh[STORE_SECRET_SIZE];
 
     random_bytes(fresh, sizeof(fresh));
@@ -75,8 +71,7 @@ static bool load_secret(struct database *db, uint8_t ret[static STORE_SECRET_SIZ
 
 static bool load_latest_time(struct database *db, struct log *log, int64_t *ret_ms, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, SQL_LATEST_TIME);
+    own(query_done) struct query q = query_begin(db, SQL_LATEST_TIME);
     bool found;
 
     *ret_ms = 0;
@@ -90,18 +85,32 @@ static bool load_latest_time(struct database *db, struct log *log, int64_t *ret_
     return true;
 }
 
+/* What is no fault of anybody's but the file's, in words for whoever runs the server. */
+static bool cannot_use(const char *path, const struct fault *cause, struct fault *fault)
+{
+    if (cause->kind == FAULT_INTERNAL)
+        fault_set(
+            fault, FAULT_INVALID,
+            "%s is damaged, was changed by another program, or is no database; put the latest backup in its place.",
+            path);
+    else if (cause->kind == FAULT_UNAVAILABLE)
+        fault_unavailable(fault, cause->retry_after_s, "Cannot use the database %s: %s", path, cause->message);
+    else
+        fault_set(fault, cause->kind, "%s", cause->message);
+    return fault_detail(fault, "%s", cause->detail);
+}
+
 static bool open_database(struct store *store, const struct store_options *options, struct database **ret_db,
                           struct audit_walk *ret_head, int64_t *ret_latest_ms, struct fault *fault)
 {
-    own(freep)
-    char *backups = xprintf("%s/backups", options->folder);
-    own(database_closep)
-    struct database *db = NULL;
+    own(freep) char *backups = xprintf("%s/backups", options->folder);
+    own(database_closep) struct database *db = NULL;
+    struct fault cause = {0};
 
-    if (!make_database_file(store->path, fault) || !database_open(store->path, DATABASE_WRITE, &db, fault) ||
-        !schema_prepare(db, &SCHEMA, store->path, backups, fault) || !load_secret(db, store->secret, fault) ||
-        !load_latest_time(db, options->log, ret_latest_ms, fault) || !chain_load_head(db, ret_head, fault))
-        return false;
+    if (!make_database_file(store->path, &cause) || !database_open(store->path, DATABASE_WRITE, &db, &cause) ||
+        !schema_prepare(db, &SCHEMA, store->path, backups, &cause) || !load_secret(db, store->secret, &cause) ||
+        !load_latest_time(db, options->log, ret_latest_ms, &cause) || !chain_load_head(db, ret_head, &cause))
+        return cannot_use(store->path, &cause, fault);
     *ret_db = give(db);
     return true;
 }
@@ -121,10 +130,8 @@ static void store_freep(struct store **store)
 
 bool store_open(const struct store_options *options, struct store **ret_store, struct fault *fault)
 {
-    own(store_freep)
-    struct store *store = xcalloc(1, sizeof(*store));
-    own(database_closep)
-    struct database *db = NULL;
+    own(store_freep) struct store *store = xcalloc(1, sizeof(*store));
+    own(database_closep) struct database *db = NULL;
     struct audit_walk head;
     int64_t latest_ms;
 
@@ -164,11 +171,11 @@ const uint8_t *store_secret(const struct store *store)
 
 bool store_verify_audit(const char *folder, struct audit_report *ret_report, struct fault *fault)
 {
-    own(freep)
-    char *path = xprintf("%s/bailiff.db", folder);
-    own(database_closep)
-    struct database *db = NULL;
+    own(freep) char *path = xprintf("%s/bailiff.db", folder);
+    own(database_closep) struct database *db = NULL;
+    struct fault cause = {0};
 
-    return database_open(path, DATABASE_READ, &db, fault) && schema_require(db, &SCHEMA, path, fault) &&
-           chain_verify(db, ret_report, fault);
+    return (database_open(path, DATABASE_READ, &db, &cause) && schema_require(db, &SCHEMA, path, &cause) &&
+            chain_verify(db, ret_report, &cause)) ||
+           cannot_use(path, &cause, fault);
 }

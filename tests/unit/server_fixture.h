@@ -132,9 +132,8 @@ static void describe(struct exchange *x)
                 x->path.data, (int)x->query.len, x->query.data, (int)x->body.len, x->body.data, x->address,
                 x->secure ? "secure" : "plain");
     for (size_t i = 0; i < x->request_headers.count; i++)
-        text_printf(&t, "%.*s=%.*s;", (int)x->request_headers.items[i].name.len,
-                    x->request_headers.items[i].name.data, (int)x->request_headers.items[i].value.len,
-                    x->request_headers.items[i].value.data);
+        text_printf(&t, "%.*s=%.*s;", (int)x->request_headers.items[i].name.len, x->request_headers.items[i].name.data,
+                    (int)x->request_headers.items[i].value.len, x->request_headers.items[i].value.data);
     answer_text(x, 200, t.data, t.len);
 }
 
@@ -226,13 +225,13 @@ static inline int waiting(void)
 }
 
 /* Waits for a condition, not for a time; fails loudly when it never comes. */
-#define eventually(condition)                                                                                          \
-    do {                                                                                                               \
-        int patience = PATIENCE_MS;                                                                                    \
-        while (!(condition) && patience-- > 0)                                                                         \
-            usleep(1000);                                                                                              \
-        if (!(condition))                                                                                              \
-            fail_msg("never came true: %s", #condition);                                                               \
+#define eventually(condition)                            \
+    do {                                                 \
+        int patience = PATIENCE_MS;                      \
+        while (!(condition) && patience-- > 0)           \
+            usleep(1000);                                \
+        if (!(condition))                                \
+            fail_msg("never came true: %s", #condition); \
     } while (0)
 
 /* ---- the server ---- */
@@ -367,15 +366,15 @@ static inline int count_of(const struct text *t, const char *what)
     return count;
 }
 
-#define assert_contains(t, what)                                                                                       \
-    do {                                                                                                               \
-        if (!strstr((t)->data, what))                                                                                  \
-            fail_msg("\"%s\" is not in: %.600s", what, (t)->data);                                                     \
+#define assert_contains(t, what)                                   \
+    do {                                                           \
+        if (!strstr((t)->data, what))                              \
+            fail_msg("\"%s\" is not in: %.600s", what, (t)->data); \
     } while (0)
-#define assert_lacks(t, what)                                                                                          \
-    do {                                                                                                               \
-        if (strstr((t)->data, what))                                                                                   \
-            fail_msg("\"%s\" is in: %.600s", what, (t)->data);                                                         \
+#define assert_lacks(t, what)                                  \
+    do {                                                       \
+        if (strstr((t)->data, what))                           \
+            fail_msg("\"%s\" is in: %.600s", what, (t)->data); \
     } while (0)
 
 #endif

@@ -88,10 +88,9 @@ static void some_statuses_have_no_body(void **state)
 {
     own(text_done) struct text answer = {0};
 
-    assert_true(talk(server_port(*state, 0),
-                     "GET /204 HTTP/1.1\r\n" HOST "\r\nGET /304 HTTP/1.1\r\n" HOST "\r\nGET /x HTTP/1.1\r\n" LAST
-                     "\r\n",
-                     &answer));
+    assert_true(talk(
+        server_port(*state, 0),
+        "GET /204 HTTP/1.1\r\n" HOST "\r\nGET /304 HTTP/1.1\r\n" HOST "\r\nGET /x HTTP/1.1\r\n" LAST "\r\n", &answer));
     assert_contains(&answer, "HTTP/1.1 204 No Content\r\n");
     assert_contains(&answer, "HTTP/1.1 304 Not Modified\r\n");
     assert_lacks(&answer, "never sent");
@@ -234,13 +233,30 @@ static void large_bodies_are_refused(void **state)
     assert_contains(&chunked, "application/problem+json");
     assert_int_equal(stub.started, started);
     text_clear(&request);
-    text_printf(&request, "POST / HTTP/1.1\r\n" LAST "Transfer-Encoding: chunked\r\n\r\n10000\r\n%0*d\r\n0\r\n\r\n", 65536, 0);
+    text_printf(&request, "POST / HTTP/1.1\r\n" LAST "Transfer-Encoding: chunked\r\n\r\n10000\r\n%0*d\r\n0\r\n\r\n",
+                65536, 0);
     assert_true(talk(port, request.data, &fits));
     assert_contains(&fits, "content-length=65536;");
     text_clear(&request);
     text_printf(&request, "POST / HTTP/1.1\r\n" LAST "Content-Length: 65536\r\n\r\n%0*d", 65536, 0);
     assert_true(talk(port, request.data, &exact));
     assert_contains(&exact, "content-length=65536;");
+}
+
+/* The answer must not be lost because the connection is closed over a body that nobody read. */
+static void refusals_reach_busy_clients(void **state)
+{
+    for (int i = 0; i < 20; i++) {
+        own(text_done) struct text request = {0}, answer = {0};
+        text_printf(&request, "POST / HTTP/1.1\r\n" HOST "Content-Length: 600000\r\n\r\n%0*d", 600000, 0);
+        int fd = connect_to(server_port(*state, 0));
+        send_text(fd, request.data);
+        shutdown(fd, SHUT_WR);
+        assert_true(receive_all(fd, &answer));
+        close(fd);
+        assert_contains(&answer, "HTTP/1.1 413 ");
+    }
+    eventually(counters(*state).connections_open == 0);
 }
 
 static void expectations_are_met(void **state)
@@ -318,6 +334,7 @@ int main(void)
         TEST(slow_readers_hold_one_piece),
         TEST(bad_requests_are_refused_and_counted),
         TEST(large_bodies_are_refused),
+        TEST(refusals_reach_busy_clients),
         TEST(expectations_are_met),
         TEST(http2_is_not_spoken_to_strangers),
         TEST(waiting_exchanges_resume),

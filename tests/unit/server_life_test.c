@@ -117,6 +117,21 @@ static void slow_heads_and_bodies_are_cut(void **state)
     server_down(server);
 }
 
+static void clients_that_read_nothing_are_cut(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_plain(&listener);
+
+    options.write_timeout_ms = 300;
+    struct server *server = server_up(&options);
+    int fd = connect_to(server_port(server, 0)), started = stub.started;
+    send_text(fd, "GET /stream-endless HTTP/1.1\r\n" HOST "\r\n");
+    eventually(stub.started == started + 1);
+    eventually(stub.live_sources == 0 && counters(server).connections_open == 0);
+    close(fd);
+    server_down(server);
+}
+
 /* ---- draining ---- */
 
 static void *stop_server(void *server)
@@ -296,6 +311,7 @@ int main(void)
         cmocka_unit_test(a_loop_that_cannot_start_undoes_all),
         cmocka_unit_test(connections_are_limited),
         cmocka_unit_test(slow_heads_and_bodies_are_cut),
+        cmocka_unit_test(clients_that_read_nothing_are_cut),
         cmocka_unit_test(requests_in_flight_are_answered),
         cmocka_unit_test(what_does_not_end_is_cut),
         cmocka_unit_test(a_server_may_be_freed_without_stop),

@@ -1,0 +1,140 @@
+/* bailiff serve: parse, set up, run, exit. */
+#include "app/serve.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "app/notify.h"
+#include "app/probe.h"
+#include "app/process.h"
+
+enum { TICK_MS = 1000 };
+
+/* ---- parse ---- */
+static bool read_configuration(struct serving *s)
+{
+    struct problems problems;
+    struct policy *policy = NULL;
+    struct verifier *verifier = NULL;
+    own(text_done) struct text summary = {0};
+    bool good;
+
+    s->config = config_load(config_path(call_value(s->call, "config")), CONFIG_MACHINE, &problems);
+    if (s->config) {
+        bool policy_good = config_load_policy(s->config, &problems, &policy);
+        bool verifier_good = config_load_verifier(s->config, &problems, &verifier);
+
+        (void)(policy_good && verifier_good); /* what is wrong with them is among the problems */
+    }
+    good = problems.mistakes == 0;
+    if (good) {
+        s->snapshot = snapshot_new(policy, verifier);
+    } else {
+        policy_unref(policy);
+        if (verifier)
+            verifier_unref(verifier);
+    }
+    problems_print(&problems, s->call->err);
+    problems_summary(&problems, &summary);
+    if (!good)
+        call_fail(s->call, STATUS_CONFIG, "%s in %s; nothing was started.", summary.data, problems.file);
+    problems_done(&problems);
+    return good;
+}
+
+/* ---- set up ---- What fails first leaves nothing behind, what changes the disk comes late, what clients see comes last. */
+static bool start(struct serving *s, struct fault *fault)
+{
+    s->log = log_new(STDERR_FILENO, (enum log_format)s->config->log.format, (enum log_level)s->config->log.level);
+    if (!probe_start(s->config, fault) || !serve_make_jobs(s, fault) || !serve_load_application(s, fault) ||
+        !serve_make_store(s, fault))
+        return false;
+    serve_fill_services(s);
+    if (!serve_audit(s, "server.start", s->snapshot->policy, NULL, fault) ||
+        !jobs_start(s->jobs, s->store, s->manifest, fault))
+        return false;
+    s->jobs_started = true;
+    return serve_make_server(s, fault);
+}
+
+/* ---- run ---- */
+static void run(struct serving *s)
+{
+    for (;;) {
+        switch (process_wait_signal(TICK_MS)) {
+        case SIGHUP:
+            serve_reload(s);
+            break;
+        case SIGTERM:
+        case SIGINT:
+            return;
+        default:
+            refusal_ledger_flush(s->services.refusals, s->store, false);
+        }
+    }
+}
+
+/* ---- exit ---- In reverse; also after half a start. */
+static void stop(struct serving *s)
+{
+    if (s->server)
+        server_stop(s->server);
+    if (s->jobs_started)
+        jobs_stop(s->jobs);
+    if (s->services.refusals && s->store)
+        refusal_ledger_flush(s->services.refusals, s->store, true);
+    if (s->server && s->store && !serve_audit(s, "server.stop", s->snapshot->policy, NULL, NULL))
+        log_write(s->log, LOG_ERROR, "server.stop", "The end could not be recorded.");
+    server_free(s->server);
+    store_close(s->store);
+    jobs_free(s->jobs);
+    refusal_ledger_free(s->services.refusals);
+    quota_ledger_free(s->services.quotas);
+    inflight_keys_free(s->services.inflight);
+    manifest_free(s->manifest);
+    snapshot_unref(s->snapshot);
+    log_free(s->log);
+    config_free(s->config);
+    arena_done(&s->arena);
+}
+
+static int serve(struct call *call)
+{
+    struct serving s = {.call = call, .snapshot_lock = PTHREAD_MUTEX_INITIALIZER};
+    struct fault fault = {0};
+    int status = STATUS_OK;
+
+    if (!process_harden(&fault) || !process_block_signals(&fault))
+        return call_fail_fault(call, STATUS_FAILED, &fault);
+    if (!read_configuration(&s)) {
+        status = STATUS_CONFIG;
+    } else if (!start(&s, &fault)) {
+        status = call_fail_fault(call, STATUS_FAILED, &fault);
+    } else {
+        log_write(s.log, LOG_INFO, "server.started", "Serving.", L_STR("version", BAILIFF_VERSION),
+                  L_STR("url", s.config->server.public_url));
+        notify_ready("Serving.");
+        run(&s);
+        log_write(s.log, LOG_INFO, "server.stopping", "Requests in flight may end; a second signal ends at once.");
+        notify_stopping();
+        process_unblock_ending();
+    }
+    stop(&s);
+    return status;
+}
+
+static const struct command_option SERVE_OPTIONS[] = {
+    CONFIG_OPTION,
+};
+
+const struct command COMMAND_SERVE = {
+    .name = "serve",
+    .summary = "serves the API",
+    .about = "Stays in the foreground and logs to stderr. Signals:\n"
+             "  SIGHUP           reloads roles, issuers, keys and certificates, all or nothing\n"
+             "  SIGTERM, SIGINT  drains: requests in flight may end; a second one ends at once\n"
+             "Exit status: 0 ended as asked, 1 could not start, 3 the configuration is wrong.\n",
+    .options = SERVE_OPTIONS,
+    .option_count = ARRAY_LEN(SERVE_OPTIONS),
+    .run = serve,
+};

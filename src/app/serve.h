@@ -1,0 +1,39 @@
+/* The running server: everything that main makes, and ends in reverse. Private to serve*.c. Main thread. */
+#ifndef APP_SERVE_H
+#define APP_SERVE_H
+
+#include "app/command.h"
+#include "app/config.h"
+#include "bailiff/middleware.h"
+#include "bailiff/server.h"
+
+struct serving {
+    struct call *call;
+    struct config *config;
+    struct log *log;
+    struct manifest *manifest;
+    struct jobs *jobs;
+    bool jobs_started;
+    struct store *store;
+    struct server *server;
+    pthread_mutex_t snapshot_lock;
+    struct snapshot *snapshot; /* the current one */
+    struct arena arena;        /* of what services and options point to */
+    struct services services;
+};
+
+/* serve_setup.c: each makes one thing; on failure nothing of it is left. */
+must_check bool serve_make_jobs(struct serving *s, struct fault *fault);
+must_check bool serve_load_application(struct serving *s, struct fault *fault);
+must_check bool serve_make_store(struct serving *s, struct fault *fault);
+void serve_fill_services(struct serving *s);
+must_check bool serve_make_server(struct serving *s, struct fault *fault);
+
+/* The server's own deeds stand in the audit log too. policy: in force from then on. reason: why it failed, or NULL. */
+must_check bool serve_audit(struct serving *s, const char *action, const struct policy *policy, const char *reason,
+                            struct fault *fault);
+
+/* serve_reload.c: SIGHUP. Roles, issuers, keys and certificates are replaced together, or not at all. */
+void serve_reload(struct serving *s);
+
+#endif

@@ -1,0 +1,95 @@
+/* SIGHUP: roles, issuers, keys and certificates anew. */
+#include "app/notify.h"
+#include "app/serve.h"
+
+static void log_problems(struct serving *s, struct problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct problem *p = &problems->items[i];
+
+        log_write(s->log, p->warning ? LOG_WARNING : LOG_ERROR, "server.configuration", p->text,
+                  L_STR("file", p->placed ? NULL : problems->file), L_INT("line", p->line));
+    }
+}
+
+/* What only a restart changes is not silently left as it was. */
+static void warn_of_the_rest(struct serving *s, const struct config *fresh)
+{
+    own(text_done) struct text old_text = {0}, new_text = {0};
+
+    config_print_fixed(s->config, &old_text);
+    config_print_fixed(fresh, &new_text);
+    if (!span_eq(text_span(&old_text), text_span(&new_text)))
+        log_write(s->log, LOG_WARNING, "server.restart_needed",
+                  "Only policy, issuers and the contents of certificates were reloaded; other settings have changed "
+                  "too and need a "
+                  "restart.",
+                  L_STR("file", fresh->file));
+}
+
+static bool load_snapshot(const struct config *fresh, struct problems *problems, struct snapshot **ret)
+{
+    struct policy *policy = NULL;
+    struct verifier *verifier = NULL;
+    bool good = config_load_policy(fresh, problems, &policy);
+
+    good = config_load_verifier(fresh, problems, &verifier) && good && problems->mistakes == 0;
+    if (good) {
+        *ret = snapshot_new(policy, verifier);
+        return true;
+    }
+    policy_unref(policy);
+    if (verifier)
+        verifier_unref(verifier);
+    return false;
+}
+
+static void swap_snapshot(struct serving *s, struct snapshot *fresh)
+{
+    struct snapshot *old;
+
+    pthread_mutex_lock(&s->snapshot_lock);
+    old = s->snapshot;
+    __atomic_store_n(&s->snapshot, fresh, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&s->snapshot_lock);
+    snapshot_unref(old);
+}
+
+/* Nobody decides by the new roles and keys before their coming is on record. Of what can fail only the record comes after the
+ * certificates: those can stay, as they decide nothing. */
+static bool reload(struct serving *s, struct problems *problems, struct fault *fault)
+{
+    own(config_freep) struct config *fresh = config_load(s->config->file, CONFIG_MACHINE, problems);
+    struct snapshot *snapshot = NULL;
+
+    if (!fresh || !load_snapshot(fresh, problems, &snapshot))
+        return fault_set(fault, FAULT_INVALID, "The configuration has %zu mistake%s.", problems->mistakes,
+                         problems->mistakes == 1 ? "" : "s");
+    if (!server_reload_tls(s->server, fault) || !serve_audit(s, "server.reload", snapshot->policy, NULL, fault)) {
+        snapshot_unref(snapshot);
+        return false;
+    }
+    swap_snapshot(s, snapshot);
+    warn_of_the_rest(s, fresh);
+    return true;
+}
+
+void serve_reload(struct serving *s)
+{
+    struct problems problems = {0};
+    struct fault fault = {0};
+
+    notify_reloading();
+    if (reload(s, &problems, &fault)) {
+        log_problems(s, &problems);
+        log_write(s->log, LOG_INFO, "server.reloaded", "Policy, issuers, keys and certificates were reloaded.",
+                  L_STR("policy", policy_digest(s->snapshot->policy)));
+    } else {
+        log_problems(s, &problems);
+        log_write(s->log, LOG_ERROR, "server.reload_failed", "Nothing was reloaded; what was in force stays so.",
+                  L_STR("reason", fault.message), L_STR("detail", fault.detail[0] ? fault.detail : NULL));
+        (void)!serve_audit(s, "server.reload", s->snapshot->policy, fault.message, NULL);
+    }
+    problems_done(&problems);
+    notify_ready("Serving.");
+}

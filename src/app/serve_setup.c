@@ -1,0 +1,220 @@
+/* From configuration to running parts. */
+#include <unistd.h>
+
+#include "app/bench.h"
+#include "app/manifest_yaml.h"
+#include "app/routes.h"
+#include "app/serve.h"
+#include "bailiff/file.h"
+
+static const char *storage_folder(struct serving *s)
+{
+    return arena_printf(&s->arena, "%s/storage", s->config->store.folder);
+}
+
+/* ---- execution ---- */
+bool serve_make_jobs(struct serving *s, struct fault *fault)
+{
+    const struct config_execution *e = &s->config->execution;
+    const struct jobs_options options = {
+        .storage_folder = storage_folder(s),
+        .socket_path = e->socket,
+        .program = "/proc/self/exe", /* this very program, even if the file was replaced meanwhile */
+        .work_folder = e->work_folder,
+        .run_as_uid = (uid_t)e->uid,
+        .run_as_gid = (gid_t)e->gid,
+        .allow_same_user = e->same_user,
+        .python = e->python,
+        .package = e->package,
+        .workers_max = e->workers,
+        .log_max_bytes = e->log_max,
+        .output_max_bytes = e->output_max,
+        .grace_ms = e->grace_ms,
+        .restart_lost = e->lost_jobs == 0,
+        .attempts_max = e->attempts,
+        .log = s->log,
+    };
+
+    return folder_make(s->config->store.folder, 0700, fault) && jobs_new(&options, &s->jobs, fault);
+}
+
+static bool load_yaml(struct serving *s, struct fault *fault)
+{
+    struct problems problems;
+    bool good = manifest_yaml_read(s->config->application, storage_folder(s), &problems, &s->manifest);
+
+    problems_print(&problems, s->call->err);
+    if (!good)
+        fault_set(fault, FAULT_INVALID, "The application %s has %zu mistake%s; nothing was started.",
+                  s->config->application, problems.mistakes, problems.mistakes == 1 ? "" : "s");
+    problems_done(&problems);
+    return good;
+}
+
+static bool load_toml(struct serving *s, struct fault *fault)
+{
+    own(text_done) struct text errors = {0};
+    bool good = jobs_load(s->jobs, s->config->application, &s->manifest, &errors, fault);
+    struct span rest = text_span(&errors), line;
+
+    while (!good && rest.len > 0 && span_cut(&rest, '\n', &line)) {
+        own(freep) char *copy = xstrndup(line.data, line.len);
+
+        if (line.len > 0) {
+            print_harmless(s->call->err, copy);
+            fputc('\n', s->call->err);
+        }
+    }
+    return good;
+}
+
+bool serve_load_application(struct serving *s, struct fault *fault)
+{
+    return manifest_yaml_named(s->config->application) ? load_yaml(s, fault) : load_toml(s, fault);
+}
+
+/* ---- the store ---- */
+bool serve_make_store(struct serving *s, struct fault *fault)
+{
+    const struct store_options options = {
+        .folder = s->config->store.folder,
+        .queue_max = s->config->store.queue,
+        .idempotency_ttl_s = (unsigned)(s->config->store.idempotency_ttl_ms / 1000),
+        .log = s->log,
+        .on_jobs = jobs_on_events,
+        .on_jobs_arg = s->jobs,
+    };
+
+    return store_open(&options, &s->store, fault);
+}
+
+static bool fail_with_reason(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    return fault_set(fault, FAULT_INVALID, "%s", (const char *)change->input);
+}
+
+static char *audit_detail(const struct serving *s, const struct policy *policy)
+{
+    struct text detail = {0};
+
+    jw_open(&detail, '{');
+    jw_member_string(&detail, "version", BAILIFF_VERSION);
+    jw_member_string(&detail, "application_version", s->manifest->version);
+    jw_member_string(&detail, "policy", policy_digest(policy));
+    jw_close(&detail, '}');
+    return text_take(&detail);
+}
+
+bool serve_audit(struct serving *s, const char *action, const struct policy *policy, const char *reason,
+                 struct fault *fault)
+{
+    struct change *change = change_new();
+    own(freep) char *detail = audit_detail(s, policy);
+    struct fault expected = {0};
+    bool written;
+
+    change->class = CHANGE_JOB;
+    change->audited = true;
+    change->audit = (struct audit_draft){
+        .action = arena_strdup(&change->arena, action),
+        .target = "server",
+        .subject = "bailiff",
+        .reason = arena_strdup(&change->arena, reason),
+        .detail = arena_strdup(&change->arena, detail),
+    };
+    if (reason) {
+        change->apply = fail_with_reason;
+        change->input = arena_strdup(&change->arena, reason);
+    }
+    written = store_submit_wait(s->store, change, &expected);
+    change_free(change);
+    if (written || reason) /* a failure is recorded as one, and reported as one */
+        return true;
+    fault_set(fault, expected.kind, "%s", expected.message);
+    return fault_detail(fault, "%s", expected.detail);
+}
+
+/* ---- what handlers and middleware need ---- */
+static void fill_limits(const struct config *c, struct rate_limits *limits)
+{
+    const struct config_rate *a = &c->limits.address, *u = &c->limits.subject;
+
+    *limits = (struct rate_limits){
+        .address_requests_per_s = a->requests_per_second,
+        .address_burst = a->burst ? a->burst : a->requests_per_second,
+        .subject_requests_per_s = u->requests_per_second,
+        .subject_burst = u->burst ? u->burst : u->requests_per_second,
+        .subject_concurrent = u->concurrent,
+        .refusals_recorded_a_minute = c->audit.refusals_recorded_a_minute,
+    };
+}
+
+void serve_fill_services(struct serving *s)
+{
+    const struct config *c = s->config;
+    const char **issuers = arena_alloc(&s->arena, (c->issuers.count + 1) * sizeof(*issuers));
+
+    for (size_t i = 0; i < c->issuers.count; i++)
+        issuers[i] = config_issuer(c, i)->issuer;
+    s->services = (struct services){
+        .log = s->log,
+        .store = s->store,
+        .jobs = s->jobs,
+        .manifest = s->manifest,
+        .wire = (enum wire)c->api.wire,
+        .public_url = c->server.public_url,
+        .realm = "bailiff",
+        .issuers = issuers,
+        .issuer_count = c->issuers.count,
+        .cors_origins = c->cors.origins.items,
+        .cors_origin_count = c->cors.origins.count,
+        .same_user = c->execution.same_user && !c->execution.user,
+        .snapshot_lock = &s->snapshot_lock,
+        .snapshot = &s->snapshot,
+    };
+    fill_limits(c, &s->services.limits);
+    s->services.refusals = refusal_ledger_new();
+    s->services.quotas = quota_ledger_new(&s->services.limits);
+    s->services.inflight = inflight_keys_new();
+}
+
+/* ---- the server ---- */
+bool serve_make_server(struct serving *s, struct fault *fault)
+{
+    const struct config *c = s->config;
+    struct listener_options *listeners = arena_alloc(&s->arena, c->server.listeners.count * sizeof(*listeners));
+
+    for (size_t i = 0; i < c->server.listeners.count; i++) {
+        const struct config_listener *l = config_listener(c, i);
+
+        listeners[i] = (struct listener_options){
+            .address = l->address,
+            .port = l->port,
+            .tls = l->tls,
+            .certificate_file = l->certificate,
+            .key_file = l->key,
+            .client_ca_file = l->client_ca,
+            .where = arena_printf(&s->arena, "%s:%u", c->file, l->node->line),
+        };
+    }
+    const struct server_options options = {
+        .listeners = listeners,
+        .listener_count = c->server.listeners.count,
+        .loops = c->server.loops,
+        .connections_max = c->limits.connections,
+        .handshake_timeout_ms = c->limits.handshake_timeout_ms,
+        .request_timeout_ms = c->limits.request_timeout_ms,
+        .write_timeout_ms = c->limits.write_timeout_ms,
+        .drain_timeout_ms = c->server.drain_timeout_ms,
+        .body_max = routes_body_max(),
+        .chain = &BAILIFF_CHAIN,
+        .services = &s->services,
+        .bench_new = bench_new,
+        .bench_free = bench_free,
+        .bench_turn_end = bench_turn_end,
+        .log = s->log,
+        .access_log = c->log.access,
+    };
+
+    return server_start(&options, &s->server, fault);
+}

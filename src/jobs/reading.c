@@ -1,0 +1,202 @@
+/* Reading a data node's value: Python makes JSON of it, the server hands out an unlinked copy of its own. */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "bailiff/clock.h"
+#include "jobs/thread.h"
+
+enum { READING_TIMEOUT_MS = 90000 };
+
+static void data_reading_free(void *payload)
+{
+    struct data_reading *result = payload;
+
+    closep(&result->fd);
+    free(result);
+}
+
+/* Unlinks it from the list and tells its ticket; `result` goes with it. */
+static void reading_complete(struct reading *reading, struct data_reading *result)
+{
+    struct jobs *jobs = reading->jobs;
+
+    for (struct reading **place = &jobs->readings; *place; place = &(*place)->next)
+        if (*place == reading) {
+            *place = reading->next;
+            break;
+        }
+    atomic_fetch_sub(&jobs->reads, 1);
+    ticket_set_payload(reading->ticket, result, data_reading_free);
+    ticket_complete(reading->ticket);
+    free(reading->file);
+    free(reading->storage_type);
+    free(reading->path);
+    free(reading->properties);
+    free(reading->filter);
+    free(reading);
+}
+
+static void reading_fail(struct reading *reading, const struct fault *fault)
+{
+    struct data_reading *result = xcalloc(1, sizeof *result);
+
+    result->fd = -1;
+    result->fault = *fault;
+    reading_complete(reading, result);
+}
+
+static void reading_unavailable(struct reading *reading, const char *why)
+{
+    struct fault fault = {0};
+
+    fault_unavailable(&fault, 5, "The data node cannot be read now: %s", why);
+    reading_fail(reading, &fault);
+}
+
+static void send_read(struct reading *reading)
+{
+    struct jobs *jobs = reading->jobs;
+    own(text_done) struct text json = {0};
+    struct fault fault = {0};
+
+    reading->number = ++jobs->last_request;
+    reading->deadline_ms = clock_mono_ms() + READING_TIMEOUT_MS;
+    jw_open(&json, '{');
+    jw_member_string(&json, "op", "read");
+    jw_member_int(&json, "request", reading->number);
+    jw_member_string(&json, "root", jobs->manifest->root);
+    jw_member_string(&json, "storage_type", reading->storage_type);
+    jw_member_string(&json, "path", reading->path);
+    jw_member_raw(&json, "properties", reading->properties);
+    jw_member_raw(&json, "filter", reading->filter);
+    jw_close(&json, '}');
+    if (!link_send(&jobs->client.link, text_span(&json), &fault))
+        reading_fail(reading, &fault);
+}
+
+static void reading_deliver(struct parcel *parcel)
+{
+    struct reading *reading = container_of(parcel, struct reading, parcel);
+    struct jobs *jobs = reading->jobs;
+
+    reading->next = jobs->readings;
+    jobs->readings = reading;
+    if (jobs->client.state != CLIENT_READY || jobs->stopping)
+        reading_unavailable(reading, "the runner is not connected.");
+    else
+        send_read(reading);
+}
+
+bool jobs_read_data(struct jobs *jobs, const struct data_node *data_node, const char *filter_json,
+                    struct ticket *ticket, struct fault *fault)
+{
+    own(arena_done) struct arena arena = {0};
+    const char *path = node_path(jobs, &arena, data_node);
+
+    if (!path)
+        return fault_set(fault, FAULT_CONFLICT, "DataNode %s has not been written yet.", data_node->id);
+    if (!atomic_load(&jobs->connected))
+        return fault_unavailable(fault, 5, "The runner, which reads data nodes, is not connected.");
+    if (atomic_fetch_add(&jobs->reads, 1) >= READS_MAX) {
+        atomic_fetch_sub(&jobs->reads, 1);
+        return fault_unavailable(fault, 1, "Too many data nodes are being read.");
+    }
+    struct reading *reading = xcalloc(1, sizeof *reading);
+    reading->parcel.deliver = reading_deliver;
+    reading->jobs = jobs;
+    reading->ticket = ticket;
+    reading->file = data_node->file ? xstrdup(data_node->file) : NULL;
+    reading->storage_type = xstrdup(storage_type_name(data_node->storage_type));
+    reading->path = xstrdup(path);
+    reading->properties = xstrdup(data_node->properties ? data_node->properties : "{}");
+    reading->filter = filter_json ? xstrdup(filter_json) : NULL;
+    if (!jobs_post(jobs, &reading->parcel)) {
+        reading->next = NULL;
+        reading_unavailable(reading, "the server is stopping.");
+    }
+    return true;
+}
+
+static void moved(struct parcel *parcel)
+{
+    struct move *move = container_of(parcel, struct move, parcel);
+    struct reading *reading = move->subject;
+    struct jobs *jobs = reading->jobs;
+
+    jobs->in_flight--;
+    client_number(jobs, "forget", "request", reading->number);
+    if (!move->ok)
+        reading_unavailable(reading, move->fault.message);
+    else if (lseek(move->files[0].fd, 0, SEEK_SET) < 0)
+        reading_unavailable(reading, "its copy cannot be rewound.");
+    else {
+        struct data_reading *result = xcalloc(1, sizeof *result);
+        *result = (struct data_reading){.ok = true, .fd = move->files[0].fd, .size = move->files[0].size};
+        move->files[0].fd = -1;
+        reading_complete(reading, result);
+    }
+    move_free(move);
+}
+
+/* A copy of our own: the original could be changed while it is streamed. */
+static void take_result(struct reading *reading)
+{
+    struct jobs *jobs = reading->jobs;
+    struct move *move = move_new(1);
+
+    reading->moving = true;
+    move->parcel.deliver = moved;
+    move->subject = reading;
+    move->folder = fcntl(jobs->client.folder, F_DUPFD_CLOEXEC, 0);
+    move->owner = jobs->client.uid;
+    move->size_max = jobs->options.output_max_bytes;
+    move->files[0].from[0] = xstrdup("reads");
+    move->files[0].from[1] = xprintf("%lld", (long long)reading->number);
+    jobs->in_flight++;
+    mover_submit(jobs->mover, move);
+}
+
+static void refuse(struct reading *reading, const struct answer *answer)
+{
+    struct fault fault = {0};
+    own(text_done) struct text line = {0};
+
+    message_one_line(&line, answer->error ? answer->error : "no reason was given.");
+    if (str_eq(answer->kind, "invalid_filter"))
+        fault_set(&fault, FAULT_INVALID, "%s", line.data);
+    else if (str_eq(answer->kind, "unreadable"))
+        fault_set(&fault, FAULT_UNPROCESSABLE, "The data node's value cannot be read: %s", line.data);
+    else
+        fault_unavailable(&fault, 5, "The data node cannot be read now: %s", line.data);
+    reading_fail(reading, &fault);
+}
+
+void readings_answered(struct jobs *jobs, const struct answer *answer)
+{
+    for (struct reading *reading = jobs->readings; reading; reading = reading->next)
+        if (reading->number == answer->number && !reading->moving) {
+            if (answer->ok)
+                take_result(reading);
+            else
+                refuse(reading, answer);
+            return;
+        }
+}
+
+void readings_unavailable(struct jobs *jobs, const char *why)
+{
+    for (struct reading *reading = jobs->readings, *next; reading; reading = next) {
+        next = reading->next;
+        if (!reading->moving)
+            reading_unavailable(reading, why);
+    }
+}
+
+void readings_step(struct jobs *jobs, int64_t now_ms)
+{
+    for (struct reading *reading = jobs->readings, *next; reading; reading = next) {
+        next = reading->next;
+        if (!reading->moving && now_ms >= reading->deadline_ms)
+            reading_unavailable(reading, "it takes too long.");
+    }
+}

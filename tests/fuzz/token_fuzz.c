@@ -1,0 +1,105 @@
+/* Tokens from strangers: a verifier with a key of every algorithm. The corpus holds tokens that these keys signed. */
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "auth/claims.h"
+#include "auth/jws.h"
+#include "auth/plain.h"
+#include "bailiff/auth.h"
+#include "bailiff/file.h"
+#include "fuzz/token_fuzz_keys.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const int64_t NOW = 1767323045;
+
+struct bench {
+    struct verifier *verifier;
+    struct token_cache *cache;
+    struct issuer issuer;
+};
+
+static void demand(bool truth)
+{
+    if (!truth)
+        abort();
+}
+
+static void bench_make(struct bench *b)
+{
+    static const char *const audiences[] = {"bailiff"}, *const claims[] = {"/roles", "/realm_access/roles", "/scope"};
+    char path[64];
+    int fd = memfd_create("keys", MFD_CLOEXEC);
+    struct fault fault = {0};
+
+    demand(fd >= 0 && fchmod(fd, 0600) == 0 && fd_write_all(fd, TOKEN_FUZZ_KEYS, strlen(TOKEN_FUZZ_KEYS)));
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    struct issuer_options options = {.issuer = "https://idp.example.com/realm",
+                                     .audiences = audiences,
+                                     .audience_count = 1,
+                                     .jwks_file = path,
+                                     .role_claims = claims,
+                                     .role_claim_count = ARRAY_LEN(claims),
+                                     .leeway_s = 30};
+    demand(verifier_new(&options, 1, &b->verifier, &fault) && issuer_init(&b->issuer, &options, &fault));
+    b->cache = token_cache_new(8);
+    close(fd);
+}
+
+static void check_identity(const struct identity *i)
+{
+    demand(i->references >= 1 && str_eq(i->issuer, "https://idp.example.com/realm"));
+    demand(plain_text(i->subject, 256) && i->expires_at_s > NOW - 30);
+    demand((!i->token_id || plain_text(i->token_id, 256)) && (!i->client || plain_text(i->client, 256)));
+    for (size_t r = 0; r < i->role_count; r++)
+        demand(plain_role(i->roles[r]) && (r == 0 || strcmp(i->roles[r - 1], i->roles[r]) < 0));
+}
+
+static void check_refusal(const struct fault *fault)
+{
+    demand(fault->kind == FAULT_UNAUTHENTICATED && fault->detail[0] != '\0');
+    for (const char *p = fault->message; *p; p++)
+        demand(*p >= 0x20 && *p <= 0x7e && *p != '"' && *p != '\\');
+}
+
+/* The claims as if the signature were good: else nothing behind it would ever be reached. */
+static void judge_unsigned(const struct bench *b, struct span token)
+{
+    own(jws_done) struct jws jws = {0};
+    own(identity_unrefp) struct identity *identity = NULL;
+    struct fault fault = {0};
+
+    if (jws_read(token, &jws, &fault) && claims_judge(&b->issuer, jws.claims, jws.type, NOW, &fault) &&
+        claims_identity(&b->issuer, jws.claims, &identity, &fault))
+        check_identity(identity);
+    else
+        check_refusal(&fault);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct bench b; /* keys are parsed once, as in the server */
+    struct span token = {(const char *)data, size};
+    struct identity *plain = NULL, *cached = NULL, *again = NULL;
+    struct fault plain_fault = {0}, cached_fault = {0};
+
+    if (!b.verifier)
+        bench_make(&b);
+    bool good = verifier_check(b.verifier, token, NOW, &plain, &plain_fault);
+    demand(token_cache_check(b.cache, b.verifier, token, NOW, &cached, &cached_fault) == good);
+    demand(token_cache_check(b.cache, b.verifier, token, NOW, &again, NULL) == good);
+    if (good) {
+        check_identity(plain);
+        check_identity(cached);
+        demand(cached == again && str_eq(plain->subject, cached->subject));
+    } else {
+        check_refusal(&plain_fault);
+        demand(str_eq(plain_fault.detail, cached_fault.detail) && !plain && !cached && !again);
+    }
+    identity_unref(plain);
+    identity_unref(cached);
+    identity_unref(again);
+    judge_unsigned(&b, token);
+    return 0;
+}

@@ -1,0 +1,180 @@
+/* HTTP/2, on listeners that require a client certificate. */
+#include "unit/server_tls_fixture.h"
+
+static void *stop_server(void *server)
+{
+    server_stop(server);
+    return NULL;
+}
+
+enum {
+    FRAME_DATA = 0,
+    FRAME_HEADERS = 1,
+    FRAME_RST_STREAM = 3,
+    FRAME_SETTINGS = 4,
+    FRAME_WINDOW_UPDATE = 8,
+    END_STREAM = 1,
+    END_HEADERS = 4
+};
+
+static void frame_send(struct client *c, int type, int flags, unsigned stream, const void *payload, size_t len)
+{
+    unsigned char frame[256] = {
+        0, (unsigned char)(len >> 8), (unsigned char)len, (unsigned char)type, (unsigned char)flags, 0, 0,
+        0, (unsigned char)stream};
+
+    memcpy(frame + 9, payload, len);
+    SSL_write(c->ssl, frame, (int)(9 + len));
+}
+
+static bool read_exactly(struct client *c, unsigned char *out, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        int n = SSL_read(c->ssl, out + at, (int)(len - at));
+        if (n <= 0)
+            return false;
+        at += (size_t)n;
+    }
+    return true;
+}
+
+/* Collects DATA of a stream until it ends; returns the type of the frame that ended it, -1 for the connection's end. */
+static int stream_receive(struct client *c, unsigned stream, struct text *body)
+{
+    unsigned char head[9], payload[1 << 15];
+
+    text_append(body, "", 0);
+    while (read_exactly(c, head, 9)) {
+        size_t len = (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
+        if (len > sizeof(payload) || !read_exactly(c, payload, len))
+            return -1;
+        if (head[8] != stream)
+            continue;
+        if (head[3] == FRAME_DATA)
+            text_append(body, payload, len);
+        if (head[3] == FRAME_RST_STREAM || (head[4] & END_STREAM))
+            return head[3];
+    }
+    return -1;
+}
+
+static void http2_open(struct client *c, unsigned port)
+{
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+    assert_true(client_open(c, port,
+                            (struct client_options){.alpn = (const unsigned char *)"\x02h2\x08http/1.1",
+                                                    .certificate = "client-alice.pem"}));
+    SSL_write(c->ssl, preface, sizeof(preface) - 1);
+    frame_send(c, FRAME_SETTINGS, 0, 0, "", 0);
+    frame_send(c, FRAME_WINDOW_UPDATE, 0, 0, "\x00\x08\x00\x00", 4);
+}
+
+/* GET path, with HPACK literals that need no table: RFC 7541 §6.2.2. */
+static void http2_get(struct client *c, unsigned stream, const char *path, const char *name, const char *value)
+{
+    own(text_done) struct text block = {0};
+
+    text_append_str(&block, "\x82\x87\x01\x09localhost\x04");
+    text_append_char(&block, (char)strlen(path));
+    text_append_str(&block, path);
+    if (name) {
+        text_append(&block, "\x00", 1);
+        text_append_char(&block, (char)strlen(name));
+        text_append_str(&block, name);
+        text_append_char(&block, (char)strlen(value));
+        text_append_str(&block, value);
+    }
+    frame_send(c, FRAME_HEADERS, END_STREAM | END_HEADERS, stream, block.data, block.len);
+}
+
+static void http2_is_spoken_to_certified_clients(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    struct server *server = server_up(&options);
+    own(text_done) struct text hello = {0}, stream = {0}, failed = {0}, big = {0}, bad = {0}, waited = {0};
+    struct client c;
+
+    http2_open(&c, server_port(server, 0));
+    http2_get(&c, 1, "/two?q=1", "x-mine", "yes");
+    assert_int_equal(stream_receive(&c, 1, &hello), FRAME_DATA);
+    assert_contains(&hello, "GET|/two|q=1||127.0.0.1|secure|x-mine=yes;host=localhost;");
+    http2_get(&c, 3, "/stream-known", NULL, NULL);
+    http2_get(&c, 5, "/stream-failed", NULL, NULL);
+    assert_int_equal(stream_receive(&c, 5, &failed), FRAME_RST_STREAM);
+    client_close(&c);
+
+    http2_open(&c, server_port(server, 0));
+    http2_get(&c, 1, "/stream", NULL, NULL);
+    /* The stream's window is 65535 bytes: what is beyond it has to wait, and the source with it. */
+    eventually(stub.live_sources == 1);
+    frame_send(&c, FRAME_WINDOW_UPDATE, 0, 1, "\x00\x04\x00\x00", 4);
+    assert_int_equal(stream_receive(&c, 1, &stream), FRAME_DATA);
+    assert_int_equal(stream.len, 160000);
+    http2_get(&c, 3, "bad path", NULL, NULL);
+    stream_receive(&c, 3, &bad);
+    assert_contains(&bad, "\"status\":400");
+    http2_get(&c, 5, "/wait", NULL, NULL);
+    eventually(waiting() == 1);
+    release_tickets();
+    assert_int_equal(stream_receive(&c, 5, &waited), FRAME_DATA);
+    assert_string_equal(waited.data, "waited");
+    client_close(&c);
+    server_down(server);
+}
+
+static void http2_streams_may_be_reset_while_they_wait(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    struct server *server = server_up(&options);
+    int finished = stub.finished;
+    struct client c;
+
+    http2_open(&c, server_port(server, 0));
+    http2_get(&c, 1, "/wait", NULL, NULL);
+    http2_get(&c, 3, "/wait", NULL, NULL);
+    eventually(waiting() == 2);
+    frame_send(&c, FRAME_RST_STREAM, 0, 1, "\0\0\0\x08", 4);
+    eventually(stub.finished == finished + 1);
+    client_close(&c); /* and the other with its connection */
+    eventually(stub.finished == finished + 2);
+    release_tickets();
+    server_down(server);
+}
+
+static void http2_drains(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    struct server *server = server_up(&options);
+    own(text_done) struct text waited = {0};
+    struct client idle, busy;
+    pthread_t thread;
+
+    http2_open(&idle, server_port(server, 0));
+    http2_open(&busy, server_port(server, 0));
+    http2_get(&busy, 1, "/wait", NULL, NULL);
+    eventually(waiting() == 1);
+    pthread_create(&thread, NULL, stop_server, server);
+    assert_int_equal(stream_receive(&idle, 1, &waited), -1);
+    release_tickets();
+    assert_int_equal(stream_receive(&busy, 1, &waited), FRAME_DATA);
+    assert_string_equal(waited.data, "waited");
+    pthread_join(thread, NULL);
+    client_close(&idle);
+    client_close(&busy);
+    server_down(server);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(http2_is_spoken_to_certified_clients),
+        cmocka_unit_test(http2_streams_may_be_reset_while_they_wait),
+        cmocka_unit_test(http2_drains),
+    };
+    signal(SIGPIPE, SIG_IGN); /* SSL_write of the clients */
+    return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
+}
