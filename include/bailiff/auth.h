@@ -1,8 +1,8 @@
 /* Bearer tokens: who may issue them, with which keys, and whether one is good.
  *
- * A verifier is an immutable, counted snapshot of all issuers and their parsed keys. Verification is our own strict reader of JWS
- * compact serialization (RFC 7515, RFC 7519, RFC 8725) over OpenSSL EVP: the algorithm, and the curve, is pinned by the
- * key, never by the token. libjwt only issues. */
+ * A verifier is an immutable, counted snapshot of all issuers and their parsed keys. Verification is our own strict
+ * reader of JWS compact serialization (RFC 7515, RFC 7519, RFC 8725) over OpenSSL EVP: the algorithm, and the curve, is
+ * pinned by the key, never by the token. libjwt only issues. */
 #ifndef BAILIFF_AUTH_H
 #define BAILIFF_AUTH_H
 
@@ -40,7 +40,7 @@ struct issuer_options {           /* strings stay with the caller during verifie
     const char *const *audiences; /* at least one; a token must name one of them */
     size_t audience_count;
     const char *jwks_file, *pem_file, *secret_file; /* exactly one; public keys or, for HS, a secret */
-    /* Required for RSA keys (which fit six) and secrets that do not name theirs, unless `algorithms` leaves only one. */
+    /* Required for RSA keys (which fit six) and secrets that do not name theirs, unless `algorithms` leaves one. */
     const char *algorithm;
     const char *key_id;            /* kid of the PEM key or secret; NULL: any kid fits */
     const char *const *algorithms; /* allowed; none: every one that its keys pin */
@@ -67,15 +67,16 @@ must_check bool verifier_new(const struct issuer_options *issuers, size_t count,
 struct verifier *verifier_ref(struct verifier *v); /* any thread */
 void verifier_unref(struct verifier *v);           /* NULL ok */
 
-/* Judges a token. On refusal the fault is UNAUTHENTICATED, its message an error_description for the client (RFC 6750 §3: no
- * quotes, no backslash), its detail a short stable reason for log and audit ("expired", "bad signature", "unknown key" …).
- * now_s is wall-clock time. Any thread. */
+/* Judges a token. On refusal the fault is UNAUTHENTICATED, its message an error_description for the client (RFC 6750 §3:
+ * no quotes, no backslash), its detail a short stable reason for log and audit ("expired", "bad signature", "unknown
+ * key" …: all of them are in src/auth/refusal.h). now_s is wall-clock time. Any thread. */
 must_check bool verifier_check(const struct verifier *v, struct span token, int64_t now_s,
                                struct identity **ret_identity, struct fault *fault);
 
-/* Verified tokens, by the digest of what was signed; the very same signature is answered from memory, another one is verified and
- * leads to the same identity. At most `capacity` tokens (but at least 8), the longest unused go first; one per loop, no locks. An entry
- * lives until its token expires (with leeway), and only for the verifier that made it, which it keeps alive. */
+/* Verified tokens, by the digest of what was signed; the very same signature is answered from memory, another one is
+ * verified and leads to the same identity. At most `capacity` tokens (but at least 8), the longest unused go first; one
+ * per loop, no locks. An entry lives until its token expires (with leeway), and only for the verifier that made it,
+ * which the cache keeps alive. */
 struct token_cache;
 struct token_cache *token_cache_new(size_t capacity);
 void token_cache_free(struct token_cache *c); /* NULL ok */
@@ -93,7 +94,7 @@ struct token_request {
     const char *algorithm; /* NULL: from the key: RS256, ES256/384/512; required for a secret */
     const char *key_id;    /* NULL: RFC 7638 thumbprint of the public key; none for a secret */
 };
-/* iss, aud, sub, iat, exp, jti, roles, token_use=access. What a verifier would refuse is not issued: INVALID says why. */
+/* iss, aud, sub, iat, exp, jti, roles, token_use=access; INVALID says what is wrong with the request. */
 must_check bool token_issue(const struct token_request *request, int64_t now_s, char **ret_token, struct fault *fault);
 /* Makes an EC P-256 key pair: private PEM (0600) and JWKS with the public key (0644). Refuses to overwrite either. */
 must_check bool token_key_generate(const char *private_file, const char *jwks_file, struct fault *fault);

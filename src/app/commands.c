@@ -69,33 +69,50 @@ static const struct command *find_command(int argc, char **argv, int *ret_words)
     return NULL;
 }
 
-static void append_command(struct text *out, const char *name)
+/* "token" and its like: groups of commands with two words. */
+static bool in_group(const struct command *c, const char *word)
 {
-    text_printf(out, "%s%s", out->len > 0 ? ", " : "", name);
+    size_t len = strlen(word);
+
+    return strncmp(c->name, word, len) == 0 && c->name[len] == ' ';
+}
+
+static const char *nearest_command(const char *first, const char *second)
+{
+    const char *names[2 * ARRAY_LEN(COMMANDS)], *near;
+    own(freep) char *whole = xprintf("%s %s", first, second);
+    char groups[ARRAY_LEN(COMMANDS)][32];
+
+    for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++) {
+        names[i] = COMMANDS[i]->name;
+        snprintf(groups[i], sizeof(groups[i]), "%.*s", (int)strcspn(names[i], " "), names[i]);
+        names[ARRAY_LEN(COMMANDS) + i] = groups[i];
+    }
+    near = text_nearest(whole, names, ARRAY_LEN(COMMANDS));
+    near = near ? near : text_nearest(first, names, ARRAY_LEN(names));
+    for (size_t i = 0; near && i < ARRAY_LEN(COMMANDS); i++) /* a string that outlives this call */
+        if (strcmp(near, names[i]) == 0 || strcmp(near, groups[i]) == 0)
+            return strcmp(near, names[i]) == 0 ? names[i] : COMMANDS[i]->name;
+    return NULL;
 }
 
 static int unknown_command(int argc, char **argv, FILE *err)
 {
-    const char *names[ARRAY_LEN(COMMANDS)], *near;
-    own(text_done) struct text wanted = {0}, group = {0};
-    size_t len = strlen(argv[0]);
+    const char *second = argc > 1 && argv[1][0] != '-' ? argv[1] : "", *near;
+    own(text_done) struct text group = {0};
 
-    text_append_str(&wanted, argv[0]);
-    for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++) {
-        names[i] = COMMANDS[i]->name;
-        if (strncmp(names[i], argv[0], len) == 0 && names[i][len] == ' ')
-            append_command(&group, names[i]);
-    }
-    if (group.len > 0 && (argc < 2 || argv[1][0] == '-')) {
+    for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++)
+        if (in_group(COMMANDS[i], argv[0]))
+            text_printf(&group, "%s%s", group.len > 0 ? ", " : "", COMMANDS[i]->name);
+    if (group.len > 0 && !second[0]) {
         fprintf(err, "bailiff: \"%s\" needs a second word; there are: %s.\n", argv[0], group.data);
         return STATUS_USAGE;
     }
-    if (argc > 1 && argv[1][0] != '-')
-        text_printf(&wanted, " %s", argv[1]);
-    near = text_nearest(wanted.data, names, ARRAY_LEN(names));
-    near = near ? near : text_nearest(argv[0], names, ARRAY_LEN(names));
+    near = nearest_command(argv[0], second);
     fputs("bailiff: there is no command \"", err);
-    print_harmless(err, group.len > 0 ? wanted.data : argv[0]);
+    print_harmless(err, argv[0]);
+    fputs(group.len > 0 ? " " : "", err);
+    print_harmless(err, group.len > 0 ? second : "");
     if (near)
         fprintf(err, "\"; did you mean \"%s\"? See: bailiff help\n", near);
     else

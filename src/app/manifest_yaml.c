@@ -1,9 +1,6 @@
 #include "app/manifest_yaml.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "app/manifest_defaults.h"
 #include "app/yaml_form.h"
@@ -34,6 +31,7 @@ static json_t *read_properties(const struct item *item)
     return properties ? properties : json_object();
 }
 
+/* Values are read one after the other, not as arguments: what is said of a line is then in the same order everywhere. */
 static json_t *read_data_node(const struct item *item)
 {
     static const char *const NAMES[] = {"storage_type", "scope",           "default_path", "default_data",
@@ -42,6 +40,8 @@ static json_t *read_data_node(const struct item *item)
                *path = item_text(item, "path");
     enum storage_type storage = STORAGE_JSON;
     enum data_scope unused_scope;
+    const char *default_file;
+    json_t *period;
     own(freep) char *resolved = path ? path_resolve(item->form->root, path) : NULL;
 
     refuse_unknown(item, NAMES, ARRAY_LEN(NAMES));
@@ -53,10 +53,11 @@ static json_t *read_data_node(const struct item *item)
         item_bad(item, "scope", "\"%s\" is not known here; choose SCENARIO, CYCLE or GLOBAL.", scope);
     if (path && storage == STORAGE_IN_MEMORY)
         item_bad(item, "path", "a data node in memory has no file.");
+    default_file = form_read_default(item, storage);
+    period = item_time(item, "validity_period");
     return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:o, s:o}", "id", item->id, "scope", scope ? scope : "SCENARIO",
-                     "storage_type", storage_type_name(storage), "default_file", form_read_default(item, storage),
-                     "path", resolved, "validity_period_ms", item_time(item, "validity_period"), "properties",
-                     read_properties(item));
+                     "storage_type", storage_type_name(storage), "default_file", default_file, "path", resolved,
+                     "validity_period_ms", period, "properties", read_properties(item));
 }
 
 /* ---- tasks ---- */
@@ -99,6 +100,8 @@ static json_t *read_task(const struct item *item)
     const char *module = NULL, *function = NULL, *program;
     bool has_command = yaml_find(item->node, "command"), has_function = yaml_find(item->node, "function");
     json_t *command = item_texts(item, "command"), *timeout = item_time(item, "timeout");
+    json_t *inputs, *outputs;
+    bool skippable;
 
     refuse_unknown(item, NAMES, ARRAY_LEN(NAMES));
     read_function(item, &module, &function);
@@ -116,11 +119,12 @@ static json_t *read_task(const struct item *item)
                  program);
     if (has_function && yaml_find(item->node, "environment"))
         item_bad(item, "environment", "is for commands; a function runs in a process that it shares with others.");
+    inputs = item_ids(item, "inputs", item->form->data_node_ids, "data node");
+    outputs = item_ids(item, "outputs", item->form->data_node_ids, "data node");
+    skippable = item_bool(item, "skippable");
     return json_pack("{s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:b, s:o}", "id", item->id, "module", module, "function",
-                     function, "command", command, "environment", read_environment(item), "inputs",
-                     item_ids(item, "inputs", item->form->data_node_ids, "data node"), "outputs",
-                     item_ids(item, "outputs", item->form->data_node_ids, "data node"), "skippable",
-                     item_bool(item, "skippable"), "timeout_ms", timeout);
+                     function, "command", command, "environment", read_environment(item), "inputs", inputs, "outputs",
+                     outputs, "skippable", (int)skippable, "timeout_ms", timeout);
 }
 
 /* ---- scenarios ---- */
@@ -146,6 +150,7 @@ static json_t *read_scenario(const struct item *item)
     static const char *const NAMES[] = {"tasks", "additional_data_nodes", "frequency", "sequences"};
     static const char *const FREQUENCIES[] = {"DAILY", "WEEKLY", "MONTHLY", "QUARTERLY", "YEARLY"};
     const char *frequency = item_text(item, "frequency");
+    json_t *tasks, *additional;
     size_t f = 0;
 
     refuse_unknown(item, NAMES, ARRAY_LEN(NAMES));
@@ -154,10 +159,10 @@ static json_t *read_scenario(const struct item *item)
     if (f == ARRAY_LEN(FREQUENCIES))
         item_bad(item, "frequency", "\"%s\" is not known here; choose DAILY, WEEKLY, MONTHLY, QUARTERLY or YEARLY.",
                  frequency);
-    return json_pack("{s:s, s:o, s:o, s:s?, s:o}", "id", item->id, "tasks",
-                     item_ids(item, "tasks", item->form->task_ids, "task"), "additional_data_nodes",
-                     item_ids(item, "additional_data_nodes", item->form->data_node_ids, "data node"), "frequency",
-                     frequency, "sequences", read_sequences(item));
+    tasks = item_ids(item, "tasks", item->form->task_ids, "task");
+    additional = item_ids(item, "additional_data_nodes", item->form->data_node_ids, "data node");
+    return json_pack("{s:s, s:o, s:o, s:s?, s:o}", "id", item->id, "tasks", tasks, "additional_data_nodes", additional,
+                     "frequency", frequency, "sequences", read_sequences(item));
 }
 
 /* ---- the file ---- */
@@ -216,6 +221,7 @@ static json_t *read_file(struct form *form, const struct yaml_node *root)
     const struct yaml_node *application = find_map(form, root, "application");
     const struct yaml_node *data_nodes = find_map(form, root, "data_nodes"), *tasks = find_map(form, root, "tasks");
     struct item head = {form, "the", "application", application ? application : &empty};
+    json_t *node_array, *task_array;
     const char *version, *workers;
     uint64_t n = 0;
 
@@ -228,10 +234,11 @@ static json_t *read_file(struct form *form, const struct yaml_node *root)
     form->data_node_ids = ids_of(form, data_nodes, "data node");
     form->task_ids = ids_of(form, tasks, "task");
     form->defaults = arena_alloc(form->arena, ((data_nodes ? data_nodes->count : 0) + 1) * sizeof(*form->defaults));
+    node_array = read_items(form, data_nodes, "data node", read_data_node);
+    task_array = read_items(form, tasks, "task", read_task);
     return json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:o}", "format", 1, "version", version ? version : "development",
                      "root", form->root, "workers", n ? json_integer((json_int_t)n) : json_null(), "data_nodes",
-                     read_items(form, data_nodes, "data node", read_data_node), "tasks",
-                     read_items(form, tasks, "task", read_task), "scenarios",
+                     node_array, "tasks", task_array, "scenarios",
                      read_items(form, find_map(form, root, "scenarios"), "scenario", read_scenario));
 }
 

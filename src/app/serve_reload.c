@@ -8,7 +8,7 @@ static void log_problems(struct serving *s, struct problems *problems)
         const struct problem *p = &problems->items[i];
 
         log_write(s->log, p->warning ? LOG_WARNING : LOG_ERROR, "server.configuration", p->text,
-                  L_STR("file", p->placed ? NULL : problems->file), L_INT("line", p->line));
+                  L_STR("file", p->placed ? NULL : problems->file), L_INT("line", p->placed ? 0 : p->line));
     }
 }
 

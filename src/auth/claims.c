@@ -6,39 +6,43 @@
 enum { AUDIENCES_MAX = 64 };
 static const double TIME_LATEST = 253402300799.0; /* 9999-12-31T23:59:59Z */
 
+struct claimed_time {
+    bool there;
+    int64_t s;
+};
+
 /* A NumericDate (fractions allowed) in whole seconds. */
-static bool read_time(const json_t *claims, const char *name, int64_t *ret_s, bool *ret_there, struct fault *fault)
+static bool read_time(const json_t *claims, const char *name, struct claimed_time *ret_time, struct fault *fault)
 {
     const json_t *member = json_object_get(claims, name);
     double value = json_number_value(member);
 
     if (member && (!json_is_number(member) || !(value >= 0 && value <= TIME_LATEST)))
         return refuse(fault, REFUSED_TIME);
-    *ret_there = member != NULL;
-    *ret_s = (int64_t)value;
+    *ret_time = (struct claimed_time){member != NULL, (int64_t)value};
     return true;
 }
 
 static bool judge_times(const struct issuer *issuer, const json_t *claims, int64_t now_s, struct fault *fault)
 {
-    int64_t leeway = issuer->leeway_s, expires, early, issued;
-    bool has_expires, has_early, has_issued;
+    struct claimed_time expires = {0}, early = {0}, issued = {0};
+    int64_t leeway = issuer->leeway_s;
 
-    if (!read_time(claims, "exp", &expires, &has_expires, fault) ||
-        !read_time(claims, "nbf", &early, &has_early, fault) || !read_time(claims, "iat", &issued, &has_issued, fault))
+    if (!read_time(claims, "exp", &expires, fault) || !read_time(claims, "nbf", &early, fault) ||
+        !read_time(claims, "iat", &issued, fault))
         return false;
-    if (!has_expires)
+    if (!expires.there)
         return refuse(fault, REFUSED_NO_EXPIRY);
-    if (now_s >= expires + leeway)
+    if (now_s >= expires.s + leeway)
         return refuse(fault, REFUSED_EXPIRED);
-    if (has_early && now_s + leeway < early)
+    if (early.there && now_s + leeway < early.s)
         return refuse(fault, REFUSED_EARLY);
-    if (has_issued && now_s + leeway < issued)
+    if (issued.there && now_s + leeway < issued.s)
         return refuse(fault, REFUSED_FUTURE);
-    if (has_issued && expires <= issued)
+    if (issued.there && expires.s <= issued.s)
         return refuse(fault, REFUSED_TIME);
     /* without iat the clocks' difference counts, so leeway does too */
-    if (expires - (has_issued ? issued : now_s + leeway) > (int64_t)issuer->lifetime_max_s)
+    if (expires.s - (issued.there ? issued.s : now_s + leeway) > (int64_t)issuer->lifetime_max_s)
         return refuse(fault, REFUSED_LIFETIME);
     return true;
 }
@@ -86,7 +90,7 @@ static bool name_claim(const json_t *claims, const char *name, enum refusal why,
 
 static bool judge_names(const json_t *claims, struct fault *fault)
 {
-    const char *subject, *ignored;
+    const char *subject = NULL, *ignored;
 
     if (!name_claim(claims, "sub", REFUSED_SUBJECT, &subject, fault))
         return false;

@@ -64,7 +64,7 @@ static bool refuse_members(const json_t *header, struct fault *fault)
 
 static bool read_header(struct jws *jws, struct span part, struct fault *fault)
 {
-    const char *algorithm;
+    const char *algorithm = NULL;
 
     if (!read_object(part, HEADER_SIZE_MAX, REFUSED_HEADER, &jws->header, fault) ||
         !refuse_members(jws->header, fault) || !header_string(jws->header, "alg", &algorithm, fault) ||

@@ -21,7 +21,7 @@ static void cut_on_border(char *s, size_t size, int wanted)
     }
 }
 
-static void fill(char *out, size_t size, const char *format, va_list args)
+__attribute__((__format__(__printf__, 3, 0))) static void fill(char *out, size_t size, const char *format, va_list args)
 {
     int wanted = vsnprintf(out, size, format, args);
     cut_on_border(out, size, wanted);

@@ -98,6 +98,14 @@ static void submit_end(struct attempt *attempt)
 
 /* ---- outputs ---- */
 
+/* The runner's folder goes with the runner. */
+static bool sources_gone(const struct attempt *attempt)
+{
+    const struct client *client = &attempt->jobs->client;
+
+    return client->state != CLIENT_READY || attempt->generation != client->generation;
+}
+
 static void stored(struct parcel *parcel)
 {
     struct move *move = container_of(parcel, struct move, parcel);
@@ -113,8 +121,7 @@ static void stored(struct parcel *parcel)
     else {
         attempt->end.outputs = NULL;
         attempt->end.output_count = 0;
-        attempt->phase = PHASE_STORING;
-        if (attempt->generation != jobs->client.generation) /* the folder went with its runner */
+        if (sources_gone(attempt))
             attempt_lost(attempt, "The runner was lost before its results were stored.");
         else
             attempt_finish(attempt, JOB_FAILED, move->fault.message);
@@ -146,14 +153,17 @@ static void store_outputs(struct attempt *attempt)
 {
     struct jobs *jobs = attempt->jobs;
     size_t count = attempt->started->output_count;
-    struct move *move = move_new(count);
 
-    name_outputs(attempt);
     attempt->phase = PHASE_STORING;
+    if (sources_gone(attempt)) {
+        attempt_lost(attempt, "The runner was lost before its results were stored.");
+        return;
+    }
+    struct move *move = move_new(count);
+    name_outputs(attempt);
     move->parcel.deliver = stored;
     move->subject = attempt;
-    /* If the runner is gone, opening fails, and `stored` sees why. */
-    move->folder = jobs->client.folder < 0 ? -1 : fcntl(jobs->client.folder, F_DUPFD_CLOEXEC, 0);
+    move->folder = fcntl(jobs->client.folder, F_DUPFD_CLOEXEC, 0);
     move->owner = jobs->client.uid;
     move->size_max = jobs->options.output_max_bytes;
     for (size_t i = 0; i < count; i++) {

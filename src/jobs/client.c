@@ -221,10 +221,9 @@ void client_hear(struct jobs *jobs)
 
 void client_send(struct jobs *jobs, struct text *json)
 {
-    struct fault fault = {0};
-
-    if (jobs->client.state != CLIENT_DOWN && !link_send(&jobs->client.link, text_span(json), &fault))
-        client_broken(jobs, &fault);
+    /* Whoever sends may be in the midst of what was received: the connection is given up by client_step. */
+    if (jobs->client.state != CLIENT_DOWN && !link_send(&jobs->client.link, text_span(json), NULL))
+        jobs->client.link.ended = true;
 }
 
 void client_number(struct jobs *jobs, const char *op, const char *what, int64_t number)
@@ -253,7 +252,8 @@ void client_step(struct jobs *jobs, int64_t now_ms)
         attempts_connection_lost(jobs);
     }
     if (client->state != CLIENT_DOWN) {
-        if (!link_flush(&client->link, &fault))
+        if (!link_flush(&client->link, &fault) ||
+            (client->link.ended && !fault_unavailable(&fault, 1, "The runner's connection ended.")))
             client_broken(jobs, &fault);
         return;
     }

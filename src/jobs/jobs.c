@@ -256,6 +256,8 @@ void jobs_stop(struct jobs *jobs)
         free(stop);
     pthread_join(jobs->thread, NULL);
     jobs->started = false;
+    store_reader_free(jobs->reader); /* the store may be closed from here on */
+    jobs->reader = NULL;
     client_close(jobs);
 }
 

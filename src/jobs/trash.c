@@ -55,7 +55,7 @@ static bool remove_entry(struct trash *trash, int parent, const char *name)
     if (unlinkat(parent, name, AT_REMOVEDIR) == 0)
         return true;
     /* Renaming a folder needs the right to write to it: its ".." changes. */
-    fchmodat(parent, name, 0700, 0);
+    (void)!fchmodat(parent, name, 0700, 0);
     next_name(trash, fresh);
     return renameat(parent, name, trash->fd, fresh) == 0;
 }
@@ -63,7 +63,7 @@ static bool remove_entry(struct trash *trash, int parent, const char *name)
 /* Empties one folder of the trash as far as the budget goes, and removes it when it is empty. */
 static bool empty_folder(struct trash *trash, const char *name, unsigned *budget)
 {
-    fchmodat(trash->fd, name, 0700, 0);
+    (void)!fchmodat(trash->fd, name, 0700, 0);
     int fd = openat(trash->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *folder = fd < 0 ? NULL : fdopendir(fd);
 

@@ -54,7 +54,6 @@ static void begin_lingering(struct connection *c)
     shutdown(c->linger_fd, SHUT_WR);
     c->socket = h2o_evloop_socket_create(loop->context.loop, c->linger_fd, 0);
     c->linger_fd = -1;
-    c->lingers = true;
     c->socket->on_close.cb = connection_on_close;
     c->socket->on_close.data = c;
     c->patience.cb = on_linger_end;

@@ -86,7 +86,7 @@ struct connection {
     struct loop *loop;
     h2o_socket_t *socket;
     SSL_CTX *tls; /* counted; NULL: plain */
-    bool offers_http2, http2, handshaking, lingers;
+    bool offers_http2, http2, handshaking;
     h2o_timeout_entry_t patience; /* for the handshake; for lingering */
     size_t discarded;             /* while lingering */
     int linger_fd;                /* a second descriptor of a connection that shall linger; else -1 */
@@ -120,11 +120,11 @@ must_check bool tls_context_new(const struct listener_options *options, struct l
 bool tls_is_http2(h2o_socket_t *socket);
 
 /* ---- loop.c ---- */
-must_check bool loop_start(struct loop *loop,
-                           struct fault *fault); /* makes the thread; readiness is told under server->lock */
-void loop_ask_stop(struct loop *loop);           /* any thread */
 void loop_init(struct loop *loop, struct server *server, unsigned index);
-void loop_done(struct loop *loop); /* after its thread has ended */
+/* Makes the thread; when it is ready, or why not, is told under server->lock. */
+must_check bool loop_start(struct loop *loop, struct fault *fault);
+void loop_ask_stop(struct loop *loop); /* any thread */
+void loop_done(struct loop *loop);     /* after its thread has ended */
 void loop_log(struct loop *loop, enum log_level level, const char *event, const char *message,
               const struct log_field *fields, size_t count);
 

@@ -45,8 +45,7 @@ static const char LAST_KEY[] = "~";
 
 static bool row_time_at(struct step *step, int64_t *seq, int64_t *ret_time_ms, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(step->db, step->table->time_at);
+    own(query_done) struct query q = query_begin(step->db, step->table->time_at);
 
     query_int(&q, *seq);
     switch (query_step(&q)) {
@@ -82,8 +81,7 @@ static bool seek_time(struct step *step, int64_t time_ms, int64_t *ret_seq, stru
 
 static bool begin_list(struct step *step, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(step->db, step->table->max_seq);
+    own(query_done) struct query q = query_begin(step->db, step->table->max_seq);
     const struct list_query *query = step->query;
     struct list_position *at = &step->at;
     bool found = false;
@@ -166,8 +164,7 @@ static bool look_at_rows(struct step *step, struct query *q, bool *ret_exhausted
 /* A page by seq, of all rows or of those that have `value` where the statement looks for it. */
 static bool step_by_seq(struct step *step, enum sql sql, const char *value, bool *ret_exhausted, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(step->db, sql);
+    own(query_done) struct query q = query_begin(step->db, sql);
     bool descending = step->query->descending;
 
     query_int(&q, descending ? 0 : step->at.seq);
@@ -198,8 +195,7 @@ static bool list_by_seq(struct step *step, struct fault *fault)
 
 static bool list_by_id(struct step *step, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(step->db, step->table->by_id[step->query->descending]);
+    own(query_done) struct query q = query_begin(step->db, step->table->by_id[step->query->descending]);
     char from[ENTITY_ID_SIZE];
 
     memcpy(from, step->at.key, sizeof(from)); /* the position moves while the query reads its start */
@@ -211,8 +207,7 @@ static bool list_by_id(struct step *step, struct fault *fault)
 /* Moves to the beginning of the next configuration; counts as one row looked at. */
 static bool next_config(struct step *step, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(step->db, step->table->next_config[step->query->descending]);
+    own(query_done) struct query q = query_begin(step->db, step->table->next_config[step->query->descending]);
     struct list_position *at = &step->at;
     char from[ENTITY_ID_SIZE];
 
@@ -248,6 +243,14 @@ static bool list_by_config(struct step *step, struct fault *fault)
     return true;
 }
 
+/* A position may have been in a client's hands. */
+static void position_clamp(struct list_position *at)
+{
+    at->key[sizeof(at->key) - 1] = '\0';
+    at->seq = at->seq < 0 ? 0 : MIN(at->seq, INT64_MAX - 1);
+    at->last_seq = at->last_seq < 0 ? 0 : MIN(at->last_seq, INT64_MAX - 1);
+}
+
 static bool list_step(struct step *step, struct store_reader *reader, struct list_position *position,
                       struct fault *fault)
 {
@@ -258,7 +261,7 @@ static bool list_step(struct step *step, struct store_reader *reader, struct lis
         return false;
     step->db = reader->db;
     step->at = *position;
-    step->at.key[sizeof(step->at.key) - 1] = '\0'; /* a position may have been a client's */
+    position_clamp(&step->at);
     if (!step->at.started && !begin_list(step, fault))
         return false;
     if (step->at.ended || step->left == 0)

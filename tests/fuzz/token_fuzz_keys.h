@@ -2,7 +2,7 @@
 #ifndef TOKEN_FUZZ_KEYS_H
 #define TOKEN_FUZZ_KEYS_H
 
-#define TOKEN_FUZZ_KEYS \
+#define TOKEN_FUZZ_KEYS                                                                                              \
     "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"z3MqE7SB1EKM9MOFcaHuMeY1BXBff3zvu8BfUomOWfQPD9rPXsoSAFmsLojUgCmF4T2h1aex6m" \
     "7bb0hzPWhgN1KHCqMRRKTHDuu_QLcCbgSqHsIRJYoweiCtYvksdP2W6FcW9iDSZrQDzVk4QQHuQAEqOGRfEGU4lED55lrv9QjXihZiSu50S3qP" \
     "kFUEc3gsBXctIN8kLDHZY09lSJifqBdCaYBhs4o6LMBFzr6zfv4aU-DTyqp5bRhChu4Cz6YwYGFinHIOy_gA-RBe6HgeunbdeXpW0_pnwZpgDU" \
@@ -18,7 +18,7 @@
     "g\"},{\"kty\":\"RSA\",\"n\":\"xoGmyArpObLuzhLYYybTl6slJdVONT3mx0J8LIp22EiSBebOAzctVrS1GPsNA6X45XA96W5OGizol7r_" \
     "BxCQVz0RiIR3g-B_5reYTY_jnYxBsIW-PrxCtl6RsUMYAOrzdmrgyEQhCeO_YA8y0z3yvLR2iFHS_3ZxOSGYpVsx-4rE5RTQ2pxi5sisWH-MQ-" \
     "88AQ8mrp87TGTxDHk6KkjJgvYqM1pL4K-5W2VA5GkCOCysYXMlj7V55iheqd2375A4iki8yGV_WL9iqZWvsjuNpubfj-mB-zhRYHY8CTnL0NIh" \
-    "_3vPUIHKBpxTITovXJlPOxmNpR65Ng4FCLHAjIf6bw\",\"e\":\"AQAB\",\"kid\":\"ps256\",\"alg\":\"PS256\",\"use\":\"sig" \
+    "_3vPUIHKBpxTITovXJlPOxmNpR65Ng4FCLHAjIf6bw\",\"e\":\"AQAB\",\"kid\":\"ps256\",\"alg\":\"PS256\",\"use\":\"sig"  \
     "\"},{\"kty\":\"RSA\",\"n\":\"ijJPscEQMPX43EswyeT_UWgOhKEpl5nLgbQfEEw3BWhiy3cR3RkFMgaylSlb4ZOTQ9dEV8t1eEl2sqe_G" \
     "r_nqisKoZr4VaPy9DuME1ym-8UyWZr4LBfiVEt8-oOMUPCIxcM1uxCW1PQbFEkE7qiB66t3LD_mxhyvRYqLVSzxlAyqOnDWbR4h4bIS78t6oEd" \
     "lLNBK6EMzaDoq-O3YGysAJKn7zVhwfIh27R8Mt_2NKrTIt1C7gq3xGtEk2j6gZ9kA7NlQXwLG1F0sQHeZCvnsZtNTX0GQOB8j3NrQeJEjmajGc" \
@@ -38,7 +38,7 @@
     "\"x\":\"N_9HU0zo2y-sfZ4fWN72hD_Ii6GbnNHTbzrGRyPLclXOSjllisKI7hO5VneBno5dcS2ezNYruCsA\",\"kty\":\"OKP\",\"kid\"" \
     ":\"ed448\",\"alg\":\"EdDSA\",\"use\":\"sig\"},{\"kty\":\"oct\",\"kid\":\"hs256\",\"alg\":\"HS256\",\"use\":\"s" \
     "ig\",\"k\":\"5jXc8EoTaBifPf7ZmD9Oio4J6kB4-ea8UM47LQ-zr6k\"},{\"kty\":\"oct\",\"kid\":\"hs384\",\"alg\":\"HS384" \
-    "\",\"use\":\"sig\",\"k\":\"XQhh2TrG6y5YzSDeT1WWC4APXmaIscvaxxKbeH6aXN3hE4M2XwBZIob6n-TyV7Ul\"},{\"kty\":\"oct" \
+    "\",\"use\":\"sig\",\"k\":\"XQhh2TrG6y5YzSDeT1WWC4APXmaIscvaxxKbeH6aXN3hE4M2XwBZIob6n-TyV7Ul\"},{\"kty\":\"oct"  \
     "\",\"kid\":\"hs512\",\"alg\":\"HS512\",\"use\":\"sig\",\"k\":\"u-XEXom-24RMk_mEQ2dha4VstZMJvrvm9oUCWnIsEI_0hjm" \
     "vRBR1nfRUrMavDippd5lo5Waeil88oBTAGUN15g\"}]}"
 

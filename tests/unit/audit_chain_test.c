@@ -43,19 +43,19 @@ static void every_field_counts(void **state)
     size_t n = 0;
 
     variants[n++] = record_of(1, "a");
-#define VARIANT(change)                                                                                                \
-    do {                                                                                                               \
-        variants[n] = record_of(1, "a");                                                                               \
-        variants[n].change;                                                                                            \
-        n++;                                                                                                           \
+#define VARIANT(change)                  \
+    do {                                 \
+        variants[n] = record_of(1, "a"); \
+        variants[n].change;              \
+        n++;                             \
     } while (0)
     VARIANT(seq = 2);
     VARIANT(time_ms += 1);
     VARIANT(outcome = AUDIT_FAILED);
     VARIANT(draft.status = 200);
     VARIANT(draft.count = 2);
-#define X(member, max)                                                                                                 \
-    VARIANT(draft.member = "x");                                                                                       \
+#define X(member, max)           \
+    VARIANT(draft.member = "x"); \
     VARIANT(draft.member = "");
     AUDIT_TEXTS(X)
 #undef X
@@ -169,8 +169,8 @@ static void outcomes_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_hash_is_as_defined),        cmocka_unit_test(every_field_counts),
-        cmocka_unit_test(a_walk_finds_what_was_done),    cmocka_unit_test(long_texts_are_cut_on_a_border),
+        cmocka_unit_test(the_hash_is_as_defined),     cmocka_unit_test(every_field_counts),
+        cmocka_unit_test(a_walk_finds_what_was_done), cmocka_unit_test(long_texts_are_cut_on_a_border),
         cmocka_unit_test(outcomes_have_names),
     };
 

@@ -261,7 +261,7 @@ static void claims_must_be_a_strict_json_object(void **state)
 static void issuer_is_matched_exactly(void **state)
 {
     static const char *const issuers[] = {ISSUER "/", "https://idp.example.com", "HTTPS://idp.example.com/realm",
-                                          " " ISSUER, "x"};
+                                          (" " ISSUER), "x"};
 
     for (size_t i = 0; i < ARRAY_LEN(issuers); i++) {
         own(freep) char *claims =

@@ -1,4 +1,5 @@
-/* Keys, tokens and files for the tests of auth: made by hand over OpenSSL, with nothing of the code under test but base64url. */
+/* Keys, tokens and files for the tests of auth: made by hand over OpenSSL, with nothing of the code under test but
+ * base64url and the table of algorithms. */
 #ifndef AUTH_TOKENS_H
 #define AUTH_TOKENS_H
 

@@ -25,7 +25,10 @@ static const struct scope ALL = {.everything = true};
 /* ---- the application ---- nb → double → doubled; raw → clean → tidy → report → paper (shared); cached (skippable) */
 enum { NB, DOUBLED, RAW, TIDY, PAPER, MINE, CACHED, NODE_CONFIGS };
 static struct data_node_config node_configs[NODE_CONFIGS] = {
-    [NB] = {.id = "nb", .scope = SCOPE_SCENARIO, .default_file = "defaults/nb.p", .properties = "{\"name\":\"Number\"}"},
+    [NB] = {.id = "nb",
+            .scope = SCOPE_SCENARIO,
+            .default_file = "defaults/nb.p",
+            .properties = "{\"name\":\"Number\"}"},
     [DOUBLED] = {.id = "doubled", .scope = SCOPE_SCENARIO, .properties = "{}"},
     [RAW] = {.id = "raw", .scope = SCOPE_GLOBAL, .storage_type = STORAGE_CSV, .properties = "{}"},
     [TIDY] = {.id = "tidy", .scope = SCOPE_GLOBAL, .properties = "{}"},
@@ -40,21 +43,51 @@ static const struct data_node_config *const_nodes[NODE_CONFIGS] = {
 static const char *command_argv[] = {"./fetch", "--all"};
 enum { DOUBLE, FETCH, CLEAN, REPORT, EXPORT, CACHE, TASK_CONFIGS };
 static struct task_config task_configs[TASK_CONFIGS] = {
-    [DOUBLE] = {.id = "double", .module = "fns", .function = "double", .inputs = &const_nodes[NB], .input_count = 1,
-                .outputs = &const_nodes[DOUBLED], .output_count = 1},
+    [DOUBLE] = {.id = "double",
+                .module = "fns",
+                .function = "double",
+                .inputs = &const_nodes[NB],
+                .input_count = 1,
+                .outputs = &const_nodes[DOUBLED],
+                .output_count = 1},
     [FETCH] = {.id = "fetch", .command = {command_argv, 2}, .outputs = &const_nodes[RAW], .output_count = 1},
-    [CLEAN] = {.id = "clean", .module = "fns", .function = "clean", .inputs = &const_nodes[RAW], .input_count = 1,
-               .outputs = &const_nodes[TIDY], .output_count = 1},
-    [REPORT] = {.id = "report", .module = "fns", .function = "report", .inputs = &const_nodes[TIDY], .input_count = 1,
-                .outputs = &const_nodes[PAPER], .output_count = 1},
-    [EXPORT] = {.id = "export", .module = "fns", .function = "export", .inputs = &const_nodes[NB], .input_count = 1,
-                .outputs = &const_nodes[MINE], .output_count = 1},
-    [CACHE] = {.id = "cache", .module = "fns", .function = "cache", .inputs = &const_nodes[NB], .input_count = 1,
-               .outputs = &const_nodes[CACHED], .output_count = 1, .skippable = true},
+    [CLEAN] = {.id = "clean",
+               .module = "fns",
+               .function = "clean",
+               .inputs = &const_nodes[RAW],
+               .input_count = 1,
+               .outputs = &const_nodes[TIDY],
+               .output_count = 1},
+    [REPORT] = {.id = "report",
+                .module = "fns",
+                .function = "report",
+                .inputs = &const_nodes[TIDY],
+                .input_count = 1,
+                .outputs = &const_nodes[PAPER],
+                .output_count = 1},
+    [EXPORT] = {.id = "export",
+                .module = "fns",
+                .function = "export",
+                .inputs = &const_nodes[NB],
+                .input_count = 1,
+                .outputs = &const_nodes[MINE],
+                .output_count = 1},
+    [CACHE] = {.id = "cache",
+               .module = "fns",
+               .function = "cache",
+               .inputs = &const_nodes[NB],
+               .input_count = 1,
+               .outputs = &const_nodes[CACHED],
+               .output_count = 1,
+               .skippable = true},
 };
 static struct manifest application = {
-    .version = "1.0", .root = "/app", .data_nodes = node_configs, .tasks = task_configs,
-    .data_node_count = NODE_CONFIGS, .task_count = TASK_CONFIGS,
+    .version = "1.0",
+    .root = "/app",
+    .data_nodes = node_configs,
+    .tasks = task_configs,
+    .data_node_count = NODE_CONFIGS,
+    .task_count = TASK_CONFIGS,
 };
 
 /* ---- a store ---- */
@@ -265,8 +298,8 @@ static bool apply_end(struct store_txn *txn, struct change *change, struct fault
 static inline void fixture_end(struct fixture *f, const struct job_start *start, enum job_status status)
 {
     struct job_output outputs[8];
-    struct job_end end = {.job_id = start->job.id, .attempt = start->job.attempt, .status = status, .exited = true,
-                          .outputs = outputs};
+    struct job_end end = {
+        .job_id = start->job.id, .attempt = start->job.attempt, .status = status, .exited = true, .outputs = outputs};
 
     for (size_t i = 0; status == JOB_COMPLETED && i < start->output_count; i++)
         outputs[end.output_count++] = (struct job_output){
@@ -312,7 +345,7 @@ static inline enum job_status fixture_status(struct fixture *f, const char *job_
 #define assert_status(f, id, expected) assert_string_equal(job_status_name(fixture_status((f), (id))), #expected)
 
 /* How apply_* that a test does not use are kept quiet. */
-static __attribute__((unused)) apply_fn const fixture_applies[] = {apply_create, apply_submit, apply_start,
-                                                  apply_end,    apply_cancel, apply_delete};
+static __attribute__((unused))
+apply_fn const fixture_applies[] = {apply_create, apply_submit, apply_start, apply_end, apply_cancel, apply_delete};
 
 #endif

@@ -112,6 +112,7 @@ static void a_ready_task_runs_to_its_end(void **state)
     assert_int_equal(doubled.last_edit_ms, job.ended_at_ms);
     assert_false(doubled.edit_in_progress);
     assert_null(doubled.editor_id);
+    assert_int_equal(doubled.revision, 4); /* written, and free again */
     assert_string_equal(events_since(f, 0), "double:PENDING double:RUNNING double:COMPLETED");
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM data_node_lock"), 0);
 }
@@ -174,8 +175,13 @@ static void what_a_program_says_is_kept_to_a_limit(void **state)
     struct job job = fixture_submit(f, fixture_create(f, DOUBLE).id);
     struct job_start start = fixture_start(f, job.id);
     char *error = arena_alloc(&f->arena, 100001), *stack = arena_alloc(&f->arena, 200001);
-    struct job_end end = {.job_id = job.id, .attempt = start.job.attempt, .status = JOB_FAILED, .signaled = true,
-                          .signal = 9, .error = error, .stacktrace = stack};
+    struct job_end end = {.job_id = job.id,
+                          .attempt = start.job.attempt,
+                          .status = JOB_FAILED,
+                          .signaled = true,
+                          .signal = 9,
+                          .error = error,
+                          .stacktrace = stack};
 
     memset(error, 'e', 100000);
     memset(stack, 's', 200000);
@@ -225,9 +231,9 @@ static void only_earlier_writers_block(void **state)
     struct job_start start = fixture_start(f, first.id);
 
     fixture_end(f, &start, JOB_COMPLETED);
-    before = fixture_submit(f, clean.id);  /* the value is there */
-    second = fixture_submit(f, fetch.id);  /* and will be written anew */
-    after = fixture_submit(f, clean.id);   /* waits for the new one */
+    before = fixture_submit(f, clean.id); /* the value is there */
+    second = fixture_submit(f, fetch.id); /* and will be written anew */
+    after = fixture_submit(f, clean.id);  /* waits for the new one */
     assert_int_equal(before.status, JOB_PENDING);
     assert_int_equal(after.status, JOB_BLOCKED);
     /* both cleaning jobs will write tidy: the first is its editor */
@@ -339,7 +345,8 @@ static void skipping(void **state)
     /* an input that is newer than the output */
     fixture_sql(f, "UPDATE data_node SET last_edit = last_edit - 1000 WHERE config_id = 'cached'; "
                    "UPDATE data_node SET last_edit = last_edit + 1 WHERE config_id = 'nb'");
-    fixture_sql(f, "UPDATE data_node SET last_edit = (SELECT max(last_edit) FROM data_node) + 1 WHERE config_id = 'nb'");
+    fixture_sql(f,
+                "UPDATE data_node SET last_edit = (SELECT max(last_edit) FROM data_node) + 1 WHERE config_id = 'nb'");
     job = fixture_submit(f, task.id);
     start = fixture_start(f, job.id);
     assert_false(start.skipped);
@@ -392,8 +399,8 @@ static void publishing_keeps_the_lock_until_it_is_done(void **state)
     struct job job = fixture_submit(f, fetch.id), waiting = fixture_submit(f, clean.id);
     struct job_start start = fixture_start(f, job.id);
     struct job_output output = {start.outputs[0].id, "results/1-0", true};
-    struct job_end end = {.job_id = job.id, .attempt = 1, .status = JOB_COMPLETED, .outputs = &output,
-                          .output_count = 1};
+    struct job_end end = {
+        .job_id = job.id, .attempt = 1, .status = JOB_COMPLETED, .outputs = &output, .output_count = 1};
     node_configs[RAW].path = NULL;
 
     assert_true(fixture_apply(f, apply_end, &end));

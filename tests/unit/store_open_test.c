@@ -60,8 +60,9 @@ static void pragmas_are_as_promised(void **state)
     assert_int_equal(fixture_number(f, "PRAGMA application_id"), SCHEMA_APPLICATION_ID);
     assert_int_equal(fixture_number(f, "PRAGMA user_version"), SCHEMA.count);
     assert_int_equal(fixture_number(f, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
-    assert_int_equal(fixture_number(f, "SELECT count(*) FROM pragma_table_list WHERE type = 'table' AND schema = 'main' "
-                                       "AND name NOT LIKE 'sqlite_%' AND NOT strict"),
+    assert_int_equal(fixture_number(f,
+                                    "SELECT count(*) FROM pragma_table_list WHERE type = 'table' AND schema = 'main' "
+                                    "AND name NOT LIKE 'sqlite_%' AND NOT strict"),
                      0);
 }
 
@@ -216,8 +217,10 @@ static void an_older_database_is_backed_up_and_migrated(void **state)
 static void a_migration_that_fails_changes_nothing(void **state)
 {
     struct fixture *f = *state;
-    const char *const broken[] = {SCHEMA.sql[0], "CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO nowhere VALUES (1);"};
-    const char *const dangling[] = {SCHEMA.sql[0], "INSERT INTO task_data_node (task_seq, data_node_seq) VALUES (77, 78);"};
+    const char *const broken[] = {SCHEMA.sql[0],
+                                  "CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO nowhere VALUES (1);"};
+    const char *const dangling[] = {SCHEMA.sql[0],
+                                    "INSERT INTO task_data_node (task_seq, data_node_seq) VALUES (77, 78);"};
     const struct migrations migrations[] = {{broken, 2}, {dangling, 2}};
 
     fixture_open(f);
@@ -261,10 +264,12 @@ static void no_statement_of_a_reader_sorts_or_scans(void **state)
     for (int i = 0; i < SQL_COUNT; i++) {
         const char *text = sql_text((enum sql)i);
         sqlite3_stmt *statement;
-        if (strncmp(text, "SELECT", 6) != 0 || i == SQL_INTENTS || i == SQL_INTENT_FIND || i == SQL_LOCKS_LEFT_BEHIND || i == SQL_LATEST_TIME)
+        if (strncmp(text, "SELECT", 6) != 0 || i == SQL_INTENTS || i == SQL_INTENT_FIND || i == SQL_LOCKS_LEFT_BEHIND ||
+            i == SQL_LATEST_TIME)
             continue;
-        assert_int_equal(sqlite3_prepare_v2(db, arena_printf(&f->arena, "EXPLAIN QUERY PLAN %s", text), -1, &statement, NULL),
-                         SQLITE_OK);
+        assert_int_equal(
+            sqlite3_prepare_v2(db, arena_printf(&f->arena, "EXPLAIN QUERY PLAN %s", text), -1, &statement, NULL),
+            SQLITE_OK);
         while (sqlite3_step(statement) == SQLITE_ROW) {
             const char *step = (const char *)sqlite3_column_text(statement, 3);
             bool scan = strncmp(step, "SCAN", 4) == 0 && !strstr(step, "CONSTANT ROW") &&

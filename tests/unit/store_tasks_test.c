@@ -161,7 +161,7 @@ static void deletion(void **state)
     f->fault = (struct fault){0};
     assert_false(store_find_task(f->reader, &ALL, task.id, &f->arena, &gone, &f->fault));
     assert_int_equal(f->fault.kind, FAULT_NOT_FOUND);
-    assert_status(f, job.id, COMPLETED); /* finished jobs stay */
+    assert_status(f, job.id, COMPLETED);                             /* finished jobs stay */
     struct data_node doubled = node_of(f, task.output_ids.items[0]); /* and data nodes, without this parent */
     assert_int_equal(doubled.parent_ids.count, 0);
     assert_non_null(doubled.file);

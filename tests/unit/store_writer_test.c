@@ -150,7 +150,8 @@ static void a_failed_change_undoes_itself_only(void **state)
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM task"), 2);
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM job"), 0);
     assert_int_equal(f->event_count, 0); /* what was undone is not told */
-    assert_int_equal(fixture_number(f, "SELECT count(*) FROM audit WHERE outcome = 'failed' AND reason = 'Changed my mind.'"), 1);
+    assert_int_equal(
+        fixture_number(f, "SELECT count(*) FROM audit WHERE outcome = 'failed' AND reason = 'Changed my mind.'"), 1);
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM audit WHERE outcome = 'done'"), 2);
     watch_free(&watch);
 }
@@ -182,19 +183,31 @@ static void the_record_says_everything(void **state)
     change->class = CHANGE_REFUSAL;
     change->audited = change->refused = true;
     change->render = render_full;
-    change->audit = (struct audit_draft){
-        .action = "request.refuse", .issuer = "iss", .subject = "sub", .token_id = "jti", .roles = "A B",
-        .address = "::1", .request_id = "rid", .client_request_id = "crid", .method = "POST", .path = "/p",
-        .permission = "tasks:create", .decision_id = "did", .reason = "no role grants it", .detail = "{}", .count = 7};
+    change->audit = (struct audit_draft){.action = "request.refuse",
+                                         .issuer = "iss",
+                                         .subject = "sub",
+                                         .token_id = "jti",
+                                         .roles = "A B",
+                                         .address = "::1",
+                                         .request_id = "rid",
+                                         .client_request_id = "crid",
+                                         .method = "POST",
+                                         .path = "/p",
+                                         .permission = "tasks:create",
+                                         .decision_id = "did",
+                                         .reason = "no role grants it",
+                                         .detail = "{}",
+                                         .count = 7};
     assert_true(store_submit_wait(f->store, change, &f->fault));
     change_free(change);
     assert_int_equal(
-        fixture_number(f, "SELECT count(*) FROM audit WHERE seq = 1 AND outcome = 'refused' AND action = "
-                          "'request.refuse' AND target = 'TASK_x' AND issuer = 'iss' AND subject = 'sub' AND token_id = "
-                          "'jti' AND roles = 'A B' AND address = '::1' AND request_id = 'rid' AND client_request_id = "
-                          "'crid' AND method = 'POST' AND path = '/p' AND permission = 'tasks:create' AND decision_id = "
-                          "'did' AND reason = 'no role grants it' AND detail = '{}' AND status = 201 AND count = 7 AND "
-                          "time > 0 AND length(hash) = 32 AND previous = zeroblob(32)"),
+        fixture_number(f,
+                       "SELECT count(*) FROM audit WHERE seq = 1 AND outcome = 'refused' AND action = "
+                       "'request.refuse' AND target = 'TASK_x' AND issuer = 'iss' AND subject = 'sub' AND token_id = "
+                       "'jti' AND roles = 'A B' AND address = '::1' AND request_id = 'rid' AND client_request_id = "
+                       "'crid' AND method = 'POST' AND path = '/p' AND permission = 'tasks:create' AND decision_id = "
+                       "'did' AND reason = 'no role grants it' AND detail = '{}' AND status = 201 AND count = 7 AND "
+                       "time > 0 AND length(hash) = 32 AND previous = zeroblob(32)"),
         1);
 }
 
@@ -216,7 +229,8 @@ static void time_never_goes_back(void **state)
 
 static void render_answer(struct change *change)
 {
-    change->answer = (struct stored_answer){.status = change->ok ? 201 : 409, .keep = change->fault.kind != FAULT_UNPROCESSABLE};
+    change->answer =
+        (struct stored_answer){.status = change->ok ? 201 : 409, .keep = change->fault.kind != FAULT_UNPROCESSABLE};
     change->answer.headers = change->ok ? "Location: /here\n" : NULL;
     change->answer.body = change->ok ? "made\0it" : "no";
     change->answer.body_len = change->ok ? 7 : 2;
@@ -337,7 +351,7 @@ static void the_queue_has_limits(void **state)
     fixture_open(f);
     watch_init(&watch, f);
     gate_close(f, &gate);
-    for (int class = CHANGE_REQUEST; class <= CHANGE_JOB; class++) {
+    for (int class = CHANGE_REQUEST; class <= CHANGE_JOB; class ++) {
         static const size_t limits[] = {[CHANGE_REQUEST] = 8, [CHANGE_REFUSAL] = 2, [CHANGE_JOB] = 20};
         for (size_t i = 0; i < limits[class]; i++, sent++) {
             struct change *change = watched(&watch, apply_nothing, NULL);

@@ -1,4 +1,5 @@
-// Judges tokens with npm jose. One JSON request on stdin, one JSON answer on stdout.
+// Judges tokens with npm jose (first: npm ci --prefix tests/e2e/tokens). One JSON request on stdin, one JSON answer on
+// stdout.
 //
 // {"jwks": {"keys": […]}, "tokens": {"name": "eyJ…"},
 //  "options": {"issuer": …, "audience": …, "typ": …, "algorithms": […], "clockTolerance": 30, "now": 1767323045}}  // each optional

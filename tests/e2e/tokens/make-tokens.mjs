@@ -1,4 +1,5 @@
-// Makes keys and tokens with npm jose. One JSON request on stdin, one JSON answer on stdout.
+// Makes keys and tokens with npm jose (first: npm ci --prefix tests/e2e/tokens). One JSON request on stdin, one JSON
+// answer on stdout.
 //
 // {"keys":   [{"kid": "k1", "alg": "RS256",        // any of jose's; HS: a secret of the digest's length
 //              "crv": "Ed448", "modulusLength": 3072,  // optional
