@@ -25,9 +25,9 @@ struct job_event {
 };
 
 struct store_options {
-    const char *folder;      /* made 0700 if missing; holds bailiff.db, lock, backups/ */
-    unsigned queue_max;      /* requests' changes waiting; beyond it UNAVAILABLE. 0: 4096 */
-    unsigned batch_max;      /* changes in one transaction. 0: 256 */
+    const char *folder;         /* made 0700 if missing; holds bailiff.db, lock, backups/ */
+    unsigned queue_max;         /* requests' changes waiting; beyond it UNAVAILABLE. 0: 4096 */
+    unsigned batch_max;         /* changes in one transaction. 0: 256 */
     unsigned idempotency_ttl_s; /* 0: 86400 */
     struct log *log;
     /* Called by the writer thread after each COMMIT that changed jobs; must be quick and must not submit synchronously. */
@@ -36,21 +36,25 @@ struct store_options {
 };
 
 /* Locks the folder (CONFLICT: another server has it), opens or makes the database, refuses one of a newer version,
- * backs up and migrates an older one, proves the end of the audit chain, starts the writer. */
+ * backs up and migrates an older one, proves the last 1,000 records of the audit chain (INVALID: somebody changed it; it is not
+ * continued), starts the writer. */
 must_check bool store_open(const struct store_options *options, struct store **ret_store, struct fault *fault);
-void store_close(struct store *store); /* finishes what is queued, checkpoints, unlocks; NULL ok */
+/* Finishes what is queued, checkpoints, unlocks; NULL ok. Readers must be closed before; submits during it are UNAVAILABLE. */
+void store_close(struct store *store);
 /* The folder's lock alone, for subcommands that work while no server runs. */
 must_check bool store_lock(const char *folder, int *ret_fd, struct fault *fault);
 /* False if changes cannot be written now (full disk, I/O error); says why. Recovers by itself when writing works again. Any thread. */
 must_check bool store_healthy(struct store *store, struct fault *fault);
 size_t store_queue_length(struct store *store); /* any thread; for limits and health */
-const uint8_t *store_secret(const struct store *store); /* 32 bytes made once a database: cursors are authenticated with it */
+const uint8_t *
+store_secret(const struct store *store); /* 32 bytes made once a database: cursors are authenticated with it */
 
 /* ---- changes ---- */
 enum change_class {
     CHANGE_REQUEST, /* bounded by queue_max */
     CHANGE_REFUSAL, /* audit of refusals: may use a quarter of queue_max, so that a flood leaves room for work */
-    CHANGE_JOB,     /* the job thread's own transitions and the server's own records: never refused */
+    CHANGE_JOB, /* the job thread's own transitions and the server's own records: never refused here, but while the disk
+                       refuses their done gets UNAVAILABLE: keep them and try again after a while */
 };
 
 struct stored_answer { /* what a client is told; opaque to the store */
@@ -70,15 +74,17 @@ struct change {
     bool audited;          /* write `audit` (outcome: done, failed, or as `refused` says) */
     bool refused;
     struct audit_draft audit; /* apply and render may still fill target, detail, status */
-    /* Runs on the writer after apply, either way, with `ok` and `fault` set; fills `answer` (and audit.status). Or NULL. */
+    /* Runs on the writer after apply, either way, with `ok` and `fault` set; fills `answer` (and audit.status). Or NULL. If the commit
+     * fails it runs a second time, with an empty answer, ok false and UNAVAILABLE. */
     void (*render)(struct change *change);
     struct stored_answer answer;
-    bool idempotent; /* the next two are set */
+    bool idempotent;                 /* the next two are set */
     uint8_t idempotency_key[32];     /* digest of issuer, subject, method, path and key */
     uint8_t idempotency_request[32]; /* digest of the request */
-    bool replayed;                   /* the answer is an earlier one's; apply did not run, nothing was recorded */
-    bool ok;                         /* apply succeeded and the commit too */
-    struct fault fault;              /* otherwise */
+    bool replayed;      /* the answer is an earlier one's (ok is true); apply and render did not run, nothing was
+                                        recorded */
+    bool ok;            /* apply succeeded and the commit too */
+    struct fault fault; /* otherwise */
     /* Writer thread, after COMMIT or its failure: takes the change over. */
     void (*done)(struct change *change);
     void *done_arg;
@@ -100,6 +106,8 @@ struct task_creation {
     const char *created_by;
     bool reuse; /* give back the unowned task of the same configuration and version if there is one (api.wire: taipy) */
 };
+/* A data node of scope SCENARIO is new and the task's alone; CYCLE (there is no cycle without a scenario) and GLOBAL ones are shared by
+ * configuration and version. It begins written if it has a default file, or a path at which there is a file. */
 must_check bool txn_create_task(struct store_txn *txn, const struct scope *scope, const struct task_creation *creation,
                                 struct arena *arena, struct task *ret_task, struct fault *fault);
 /* if_match: revision that must still be current (PRECONDITION otherwise); -1: any. CONFLICT while it has an unfinished job.
@@ -107,17 +115,18 @@ must_check bool txn_create_task(struct store_txn *txn, const struct scope *scope
 must_check bool txn_delete_task(struct store_txn *txn, const struct scope *scope, const char *id, int64_t if_match,
                                 struct fault *fault);
 /* Makes a submission and its job, takes the locks on the outputs; the job is PENDING, or BLOCKED while an input is unwritten or
- * will be written by an earlier unfinished job. */
+ * will be written by an earlier unfinished job. (The path of the user's own is looked at for an input that was never written.) */
 must_check bool txn_submit_task(struct store_txn *txn, const struct scope *scope, const char *task_id, bool force,
                                 const char *submitted_by, struct arena *arena, struct task *ret_task,
                                 struct job *ret_job, struct submission *ret_submission, struct fault *fault);
-/* SUBMITTED, BLOCKED, PENDING → CANCELED at once (its dependents ABANDONED). RUNNING: marks it, *ret_job is still RUNNING, and
+/* SUBMITTED, BLOCKED, PENDING → CANCELED at once (its dependents ABANDONED: BLOCKED jobs that came later and have an input that it
+ * would have written, and earlier ones if that input is unwritten and nobody else will write it; and theirs). RUNNING: marks it, *ret_job is still RUNNING, and
  * the job event says cancel_requested. CONFLICT when it had ended. */
 must_check bool txn_cancel_job(struct store_txn *txn, const struct scope *scope, const char *id, struct arena *arena,
                                struct job *ret_job, struct fault *fault);
 
-struct job_start { /* what an executor needs */
-    bool skipped; /* the job became SKIPPED instead */
+struct job_start {          /* what an executor needs */
+    bool skipped;           /* the job became SKIPPED instead */
     int64_t attempt_number; /* unique in this database, rising */
     struct job job;
     struct task task;
@@ -131,11 +140,12 @@ must_check bool txn_start_job(struct store_txn *txn, const char *id, const char 
 struct job_output {
     const char *data_node_id;
     const char *file; /* new immutable file below the storage folder */
-    bool publish;     /* the data node has a path of the user's own: an intent is stored, its lock stays until txn_published */
+    bool
+        publish; /* the data node has a path of the user's own: an intent is stored, its lock stays until txn_published */
 };
 struct job_end {
     const char *job_id;
-    int attempt;            /* must be the current one, else CONFLICT: a late message of an earlier attempt changes nothing */
+    int attempt; /* must be the current one, else CONFLICT: a late message of an earlier attempt changes nothing */
     enum job_status status; /* COMPLETED, FAILED, CANCELED, or PENDING (lost by the machine: start again) */
     bool exited, signaled;
     int exit_code, signal;
@@ -146,9 +156,10 @@ struct job_end {
 /* RUNNING → its end: data nodes, locks, submission and dependents (BLOCKED → PENDING, or ABANDONED) in the same transaction. A job whose
  * cancellation was asked for and that is lost becomes CANCELED. */
 must_check bool txn_end_job(struct store_txn *txn, const struct job_end *end, struct fault *fault);
+/* The file is at the data node's path now: the value counts as written, the lock goes, waiting jobs go on. CONFLICT: no such intent. */
 must_check bool txn_published(struct store_txn *txn, const char *data_node_id, const char *file, struct fault *fault);
 /* At start, when no attempt is alive: RUNNING jobs → PENDING (restart) or FAILED, cancel-requested ones → CANCELED;
- * locks without an unfinished job are removed. */
+ * locks without an unfinished job or intent are removed; BLOCKED jobs are looked at anew. */
 must_check bool txn_recover_jobs(struct store_txn *txn, bool restart, unsigned *ret_restarted, unsigned *ret_failed,
                                  struct fault *fault);
 
@@ -165,6 +176,7 @@ must_check bool store_find_job(struct store_reader *reader, const struct scope *
                                struct arena *arena, struct job *ret_job, struct fault *fault);
 must_check bool store_find_submission(struct store_reader *reader, const struct scope *scope, const char *id,
                                       struct arena *arena, struct submission *ret_submission, struct fault *fault);
+/* parent_ids: the first 1,000 of them. */
 must_check bool store_find_data_node(struct store_reader *reader, const struct scope *scope, const char *id,
                                      struct arena *arena, struct data_node *ret_data_node, struct fault *fault);
 
@@ -173,12 +185,13 @@ struct list_query {
     enum list_sort sort;
     bool descending;
     const char *config_id, *owner_id, *version, *task_id /* jobs */; /* NULL: any */
-    int status; /* enum job_status; -1: any */
-    int64_t created_after_ms, created_before_ms; /* exclusive; 0: any */
+    int status;                                                      /* enum job_status; -1: any */
+    int64_t created_after_ms, created_before_ms;                     /* exclusive; 0: any */
 };
 struct list_position { /* where a list stands; zeroed at the start; plain data, so that a cursor can carry it */
-    int64_t last_seq;  /* highest seq that belongs to this list: fixed by the first step, so that a list under writes ends */
-    int64_t seq;       /* of the last row looked at */
+    int64_t
+        last_seq; /* highest seq that belongs to this list: fixed by the first step, so that a list under writes ends */
+    int64_t seq;  /* of the last row looked at */
     char key[ENTITY_ID_SIZE]; /* its sort key when sorting by text */
     bool started, ended;
 };
@@ -197,7 +210,8 @@ must_check bool store_list_data_nodes(struct store_reader *reader, const struct 
 
 /* NOT_FOUND: no such key. Else the stored answer and the digest of the request it belongs to. */
 must_check bool store_find_answer(struct store_reader *reader, const uint8_t key[static 32], struct arena *arena,
-                                  uint8_t ret_request[static 32], struct stored_answer *ret_answer, struct fault *fault);
+                                  uint8_t ret_request[static 32], struct stored_answer *ret_answer,
+                                  struct fault *fault);
 
 /* For the job thread at start: jobs in PENDING, oldest first, from *after on; and publish intents. */
 must_check bool store_next_pending(struct store_reader *reader, int64_t after_seq, size_t max, struct arena *arena,

@@ -190,6 +190,9 @@ static void check_user(struct config *c, struct problems *problems)
     e->gid = user->pw_gid;
     if (user->pw_uid == 0)
         problems_add(problems, line, "execution.user: users' code must not run as root.");
+    else if (user->pw_gid == 0)
+        problems_add(problems, line, "execution.user: the group of \"%s\" is root's; users' code must run in another.",
+                     e->user);
     else if (user->pw_uid == geteuid())
         problems_add(problems, line,
                      "execution.user: \"%s\" is the server's own user; users' code must run as another.", e->user);

@@ -147,6 +147,17 @@ static bool store(const struct form_default *d, const char *target, struct fault
     return is_stored(d, target) || fault_set(fault, FAULT_INVALID, "%s changed while it was copied.", d->source);
 }
 
+/* Storage belongs to jobs, which gave the folder to the runner's group; what lies in it is for the same readers. */
+static bool share(const char *folder, const char *target, struct fault *fault)
+{
+    struct stat st;
+
+    if (stat(folder, &st) < 0 || (chown(target, (uid_t)-1, st.st_gid) < 0 && errno != EPERM) || chmod(target, 0440) < 0)
+        return fault_set(fault, FAULT_INVALID, "%s cannot be given to the runner's group: %s.", target,
+                         strerror(errno));
+    return true;
+}
+
 bool form_store_defaults(struct form *form, const char *storage_folder)
 {
     own(freep) char *folder = xprintf("%s/defaults", storage_folder);
@@ -157,7 +168,7 @@ bool form_store_defaults(struct form *form, const char *storage_folder)
     for (size_t i = 0; i < form->default_count; i++) {
         own(freep) char *target = xprintf("%s/%s", storage_folder, form->defaults[i].name);
 
-        if (!store(&form->defaults[i], target, &fault))
+        if (!store(&form->defaults[i], target, &fault) || !share(folder, target, &fault))
             return problems_add_fault(form->problems, form->defaults[i].line, &fault);
     }
     return true;

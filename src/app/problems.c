@@ -32,6 +32,8 @@ static void append(struct problems *p, unsigned line, bool warning, bool placed,
 }
 
 static void append_v(struct problems *p, unsigned line, bool warning, const char *format, va_list args)
+    printf_like(4, 0);
+static void append_v(struct problems *p, unsigned line, bool warning, const char *format, va_list args)
 {
     char *text = NULL;
 

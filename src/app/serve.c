@@ -13,39 +13,36 @@ enum { TICK_MS = 1000 };
 /* ---- parse ---- */
 static bool read_configuration(struct serving *s)
 {
-    struct problems problems;
+    struct problems *problems = &s->problems;
     struct policy *policy = NULL;
     struct verifier *verifier = NULL;
     own(text_done) struct text summary = {0};
-    bool good;
 
-    s->config = config_load(config_path(call_value(s->call, "config")), CONFIG_MACHINE, &problems);
+    s->config = config_load(config_path(call_value(s->call, "config")), CONFIG_MACHINE, problems);
     if (s->config) {
-        bool policy_good = config_load_policy(s->config, &problems, &policy);
-        bool verifier_good = config_load_verifier(s->config, &problems, &verifier);
+        bool policy_good = config_load_policy(s->config, problems, &policy);
+        bool verifier_good = config_load_verifier(s->config, problems, &verifier);
 
         (void)(policy_good && verifier_good); /* what is wrong with them is among the problems */
     }
-    good = problems.mistakes == 0;
-    if (good) {
+    if (problems->mistakes == 0) {
         s->snapshot = snapshot_new(policy, verifier);
-    } else {
-        policy_unref(policy);
-        if (verifier)
-            verifier_unref(verifier);
+        return true;
     }
-    problems_print(&problems, s->call->err);
-    problems_summary(&problems, &summary);
-    if (!good)
-        call_fail(s->call, STATUS_CONFIG, "%s in %s; nothing was started.", summary.data, problems.file);
-    problems_done(&problems);
-    return good;
+    policy_unref(policy);
+    if (verifier)
+        verifier_unref(verifier);
+    problems_print(problems, s->call->err);
+    problems_summary(problems, &summary);
+    call_fail(s->call, STATUS_CONFIG, "%s in %s; nothing was started.", summary.data, problems->file);
+    return false;
 }
 
 /* ---- set up ---- What fails first leaves nothing behind, what changes the disk comes late, what clients see comes last. */
 static bool start(struct serving *s, struct fault *fault)
 {
     s->log = log_new(STDERR_FILENO, (enum log_format)s->config->log.format, (enum log_level)s->config->log.level);
+    serve_log_problems(s, &s->problems);
     if (!probe_start(s->config, fault) || !serve_make_jobs(s, fault) || !serve_load_application(s, fault) ||
         !serve_make_store(s, fault))
         return false;
@@ -95,6 +92,7 @@ static void stop(struct serving *s)
     snapshot_unref(s->snapshot);
     log_free(s->log);
     config_free(s->config);
+    problems_done(&s->problems);
     arena_done(&s->arena);
 }
 

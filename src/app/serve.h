@@ -10,6 +10,7 @@
 struct serving {
     struct call *call;
     struct config *config;
+    struct problems problems; /* warnings, once it is good */
     struct log *log;
     struct manifest *manifest;
     struct jobs *jobs;
@@ -33,6 +34,8 @@ must_check bool serve_make_server(struct serving *s, struct fault *fault);
 must_check bool serve_audit(struct serving *s, const char *action, const struct policy *policy, const char *reason,
                             struct fault *fault);
 
+/* The warnings or mistakes of a configuration, for whoever reads the log. */
+void serve_log_problems(struct serving *s, const struct problems *problems);
 /* serve_reload.c: SIGHUP. Roles, issuers, keys and certificates are replaced together, or not at all. */
 void serve_reload(struct serving *s);
 

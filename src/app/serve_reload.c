@@ -2,7 +2,7 @@
 #include "app/notify.h"
 #include "app/serve.h"
 
-static void log_problems(struct serving *s, struct problems *problems)
+void serve_log_problems(struct serving *s, const struct problems *problems)
 {
     for (size_t i = 0; i < problems->count; i++) {
         const struct problem *p = &problems->items[i];
@@ -81,11 +81,11 @@ void serve_reload(struct serving *s)
 
     notify_reloading();
     if (reload(s, &problems, &fault)) {
-        log_problems(s, &problems);
+        serve_log_problems(s, &problems);
         log_write(s->log, LOG_INFO, "server.reloaded", "Policy, issuers, keys and certificates were reloaded.",
                   L_STR("policy", policy_digest(s->snapshot->policy)));
     } else {
-        log_problems(s, &problems);
+        serve_log_problems(s, &problems);
         log_write(s->log, LOG_ERROR, "server.reload_failed", "Nothing was reloaded; what was in force stays so.",
                   L_STR("reason", fault.message), L_STR("detail", fault.detail[0] ? fault.detail : NULL));
         (void)!serve_audit(s, "server.reload", s->snapshot->policy, fault.message, NULL);

@@ -1,4 +1,6 @@
 /* From configuration to running parts. */
+#include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/bench.h"
@@ -13,6 +15,19 @@ static const char *storage_folder(struct serving *s)
 }
 
 /* ---- execution ---- */
+/* A runner of another user reads inputs below storage, which is its group's. On the way there it passes through this folder, whose files are
+ * ours alone and whose list is nobody's. */
+static bool make_data_folder(struct serving *s, struct fault *fault)
+{
+    const char *folder = s->config->store.folder;
+
+    if (!folder_make(folder, 0700, fault))
+        return false;
+    if ((s->config->execution.user || s->config->execution.socket) && chmod(folder, 0711) < 0)
+        return fault_set(fault, FAULT_INVALID, "The runner cannot be let into %s: %s.", folder, strerror(errno));
+    return true;
+}
+
 bool serve_make_jobs(struct serving *s, struct fault *fault)
 {
     const struct config_execution *e = &s->config->execution;
@@ -35,7 +50,7 @@ bool serve_make_jobs(struct serving *s, struct fault *fault)
         .log = s->log,
     };
 
-    return folder_make(s->config->store.folder, 0700, fault) && jobs_new(&options, &s->jobs, fault);
+    return make_data_folder(s, fault) && jobs_new(&options, &s->jobs, fault);
 }
 
 static bool load_yaml(struct serving *s, struct fault *fault)

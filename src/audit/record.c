@@ -68,8 +68,7 @@ static void append_number(struct text *t, uint64_t n)
 bool audit_hash(const uint8_t previous[static AUDIT_HASH_SIZE], const struct audit_record *record,
                 uint8_t ret_hash[static AUDIT_HASH_SIZE], struct fault *fault)
 {
-    own(text_done)
-    struct text t = {0};
+    own(text_done) struct text t = {0};
     uint8_t hash[EVP_MAX_MD_SIZE];
     unsigned len = 0;
 

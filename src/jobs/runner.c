@@ -105,18 +105,18 @@ static int64_t check_overdue(struct runner *runner)
     return least;
 }
 
-static int turn_timeout(struct runner *runner, bool burying)
+static int turn_timeout(struct runner *runner)
 {
     int64_t timeout = check_overdue(runner);
 
     if (trash_sweep(&runner->trash, SWEEP_BUDGET))
         return 0;
-    if (burying && (timeout < 0 || timeout > BURY_PAUSE_MS))
+    if (runner->burying && (timeout < 0 || timeout > BURY_PAUSE_MS))
         timeout = BURY_PAUSE_MS;
     return (int)MIN(timeout, (int64_t)INT32_MAX);
 }
 
-/* Waits for something to happen and hears keepers and signals; `server` says whether the server is to be heard, too. */
+/* Waits for something to happen and hears keepers and signals; *ret_server says whether the server is to be heard, too. */
 static bool runner_turn(struct runner *runner, bool *ret_server, struct fault *fault)
 {
     struct pollfd fds[ARRAY_LEN(runner->slots) + 2];
@@ -124,7 +124,7 @@ static bool runner_turn(struct runner *runner, bool *ret_server, struct fault *f
     bool crowded = link_queued(&runner->server) > RUNNER_QUEUE_MAX;
     size_t count = 0;
 
-    int timeout = turn_timeout(runner, runner_bury(runner));
+    int timeout = turn_timeout(runner);
     fds[0] = (struct pollfd){.fd = runner->signals, .events = POLLIN};
     fds[1] = (struct pollfd){.fd = runner->server.fd, .events = link_events(&runner->server)};
     for (size_t i = 0; i < runner->slot_count; i++) {
@@ -148,6 +148,7 @@ static bool runner_turn(struct runner *runner, bool *ret_server, struct fault *f
     if (fds[0].revents)
         hear_signals(runner);
     runner_reap(runner);
+    runner->burying = runner_bury(runner);
     *ret_server = (fds[1].revents & ~POLLOUT) != 0;
     return true;
 }

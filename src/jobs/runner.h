@@ -56,6 +56,7 @@ struct runner {
 
     struct link server;
     bool greeted, stopping;
+    bool burying; /* what dead keepers left behind is being ended */
     char *python, *package;
     int64_t log_max;
     size_t workers_max;

@@ -24,8 +24,7 @@ static bool answer_row(struct query *q, struct arena *arena, uint8_t ret_request
 bool answer_find(struct database *db, const uint8_t key[static 32], int64_t now_ms, unsigned ttl_s, struct arena *arena,
                  uint8_t ret_request[static 32], struct stored_answer *ret_answer, bool *ret_found, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, SQL_ANSWER_BY_KEY);
+    own(query_done) struct query q = query_begin(db, SQL_ANSWER_BY_KEY);
 
     query_blob(&q, key, 32);
     switch (query_step(&q)) {
@@ -66,8 +65,7 @@ bool txn_answer_find(struct store_txn *txn, struct change *change, enum answer_s
 
 bool txn_answer_keep(struct store_txn *txn, const struct change *change, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_ANSWER_ADD);
+    own(query_done) struct query q = query_begin(txn->db, SQL_ANSWER_ADD);
 
     query_blob(&q, change->idempotency_key, sizeof(change->idempotency_key));
     query_blob(&q, change->idempotency_request, sizeof(change->idempotency_request));
@@ -80,8 +78,7 @@ bool txn_answer_keep(struct store_txn *txn, const struct change *change, struct 
 
 bool txn_answers_expire(struct store_txn *txn, int64_t max, int64_t *ret_deleted, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_ANSWERS_EXPIRE);
+    own(query_done) struct query q = query_begin(txn->db, SQL_ANSWERS_EXPIRE);
 
     query_int(&q, txn->now_ms - (int64_t)txn->idempotency_ttl_s * 1000);
     query_int(&q, max);

@@ -6,8 +6,7 @@
 static bool audit_insert(struct store_txn *txn, const struct audit_record *record, const uint8_t *hash,
                          struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_AUDIT_ADD);
+    own(query_done) struct query q = query_begin(txn->db, SQL_AUDIT_ADD);
 
     query_int(&q, record->seq);
     query_int(&q, record->time_ms);
@@ -67,8 +66,7 @@ static bool walk_rows(struct query *q, struct audit_walk *walk, bool trust_first
 
 bool chain_load_head(struct database *db, struct audit_walk *ret_head, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, SQL_AUDIT_TAIL);
+    own(query_done) struct query q = query_begin(db, SQL_AUDIT_TAIL);
     struct audit_walk head = {0};
     int64_t count;
 
@@ -85,8 +83,7 @@ bool chain_load_head(struct database *db, struct audit_walk *ret_head, struct fa
 static bool walk_page(struct database *db, int64_t after, struct audit_walk *walk, int64_t *ret_count,
                       struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, SQL_AUDIT_FROM);
+    own(query_done) struct query q = query_begin(db, SQL_AUDIT_FROM);
 
     query_int(&q, after);
     query_int(&q, CHAIN_PAGE_RECORDS);

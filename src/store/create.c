@@ -17,8 +17,7 @@ static bool find_shared(struct store_txn *txn, const struct task_creation *creat
                         const struct data_node_config *config, struct arena *arena, struct used_node *ret,
                         bool *ret_found, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_DATA_NODE_SHARED);
+    own(query_done) struct query q = query_begin(txn->db, SQL_DATA_NODE_SHARED);
     enum query_result result;
 
     query_text(&q, config->id);
@@ -38,8 +37,7 @@ static bool find_shared(struct store_txn *txn, const struct task_creation *creat
 /* Taipy's name of a data node is a property like others, but told on its own. */
 static const char *name_of(const struct data_node_config *config, struct arena *arena)
 {
-    own(json_freep)
-    json_t *properties = NULL;
+    own(json_freep) json_t *properties = NULL;
     bool ok = true;
 
     if (!config->properties || strcmp(config->properties, "{}") == 0 ||
@@ -53,8 +51,7 @@ static bool add_data_node(struct store_txn *txn, const struct task_creation *cre
                           const struct data_node_config *config, struct arena *arena, struct used_node *ret,
                           struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_DATA_NODE_ADD);
+    own(query_done) struct query q = query_begin(txn->db, SQL_DATA_NODE_ADD);
     bool user_file = config->path && user_file_time_ms(config->path) != 0;
     const char *file = user_file ? NULL : config->default_file;
     char id[ENTITY_ID_SIZE];
@@ -119,8 +116,7 @@ static bool use_data_nodes(struct store_txn *txn, const struct task_creation *cr
 
 static bool add_task_row(struct store_txn *txn, struct task *task, struct arena *arena, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_TASK_ADD);
+    own(query_done) struct query q = query_begin(txn->db, SQL_TASK_ADD);
 
     query_text(&q, task->id);
     query_text(&q, task->config_id);
@@ -143,8 +139,7 @@ static bool add_task_row(struct store_txn *txn, struct task *task, struct arena 
 
 static bool link_data_node(struct store_txn *txn, int64_t task_seq, const struct used_node *node, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_LINK_ADD);
+    own(query_done) struct query q = query_begin(txn->db, SQL_LINK_ADD);
 
     query_int(&q, task_seq);
     query_int(&q, node->seq);
@@ -188,8 +183,7 @@ static bool create_task(struct store_txn *txn, const struct task_creation *creat
 static bool find_task_to_reuse(struct store_txn *txn, const struct task_creation *creation, struct arena *arena,
                                struct task *ret_task, bool *ret_found, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_TASK_TO_REUSE);
+    own(query_done) struct query q = query_begin(txn->db, SQL_TASK_TO_REUSE);
     enum query_result result;
 
     query_text(&q, creation->config->id);
@@ -215,8 +209,7 @@ bool txn_create_task(struct store_txn *txn, const struct scope *scope, const str
 
 static bool task_is_busy(struct store_txn *txn, const char *id, bool *ret_busy, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_TASK_IS_BUSY);
+    own(query_done) struct query q = query_begin(txn->db, SQL_TASK_IS_BUSY);
     int64_t one;
 
     query_text(&q, id);
@@ -225,8 +218,7 @@ static bool task_is_busy(struct store_txn *txn, const char *id, bool *ret_busy, 
 
 static bool run_on_task(struct store_txn *txn, enum sql sql, int64_t task_seq, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, sql);
+    own(query_done) struct query q = query_begin(txn->db, sql);
 
     query_int(&q, task_seq);
     return query_run(&q, fault);

@@ -76,8 +76,7 @@ bool database_number(struct database *db, const char *sql, int64_t *ret, struct 
 
 bool database_run(struct database *db, enum sql sql, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, sql);
+    own(query_done) struct query q = query_begin(db, sql);
 
     return query_run(&q, fault);
 }
@@ -98,8 +97,7 @@ static bool database_prepare_connection(struct database *db, enum database_mode 
 bool database_open(const char *path, enum database_mode mode, struct database **ret_db, struct fault *fault)
 {
     int flags = SQLITE_OPEN_NOMUTEX | (mode == DATABASE_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
-    own(database_closep)
-    struct database *db = xcalloc(1, sizeof(*db));
+    own(database_closep) struct database *db = xcalloc(1, sizeof(*db));
     int rc;
 
     configure_sqlite_once();

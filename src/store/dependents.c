@@ -48,8 +48,7 @@ static void seq_list_sort_unique(struct seq_list *list)
 
 static bool run_on_seq(struct store_txn *txn, enum sql sql, int64_t seq, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, sql);
+    own(query_done) struct query q = query_begin(txn->db, sql);
 
     query_int(&q, seq);
     return query_run(&q, fault);
@@ -57,8 +56,7 @@ static bool run_on_seq(struct store_txn *txn, enum sql sql, int64_t seq, struct 
 
 static bool read_on_seq(struct store_txn *txn, enum sql sql, int64_t seq, struct seq_list *list, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, sql);
+    own(query_done) struct query q = query_begin(txn->db, sql);
 
     query_int(&q, seq);
     return seq_list_read(&q, list, fault);
@@ -66,8 +64,7 @@ static bool read_on_seq(struct store_txn *txn, enum sql sql, int64_t seq, struct
 
 bool txn_unlock(struct store_txn *txn, int64_t data_node_seq, int64_t job_seq, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_LOCK_REMOVE);
+    own(query_done) struct query q = query_begin(txn->db, SQL_LOCK_REMOVE);
 
     query_int(&q, data_node_seq);
     query_int(&q, job_seq);
@@ -79,10 +76,8 @@ bool txn_unlock(struct store_txn *txn, int64_t data_node_seq, int64_t job_seq, s
 /* A file of the user's own may have come into being since the job was submitted. */
 static bool look_at_user_files(struct store_txn *txn, int64_t job_seq, struct fault *fault)
 {
-    own(seq_list_done)
-    struct seq_list found = {0};
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_WAITED_PATHS);
+    own(seq_list_done) struct seq_list found = {0};
+    own(query_done) struct query q = query_begin(txn->db, SQL_WAITED_PATHS);
     enum query_result result;
 
     query_int(&q, job_seq);
@@ -101,8 +96,7 @@ static bool look_at_user_files(struct store_txn *txn, int64_t job_seq, struct fa
 
 static bool waits_left(struct store_txn *txn, int64_t job_seq, bool *ret_left, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_WAITS_LEFT);
+    own(query_done) struct query q = query_begin(txn->db, SQL_WAITS_LEFT);
     int64_t one;
 
     query_int(&q, job_seq);
@@ -131,8 +125,7 @@ bool txn_job_examine(struct store_txn *txn, int64_t job_seq, struct fault *fault
 
 bool txn_jobs_unblock(struct store_txn *txn, const struct seq_list *data_nodes, struct fault *fault)
 {
-    own(seq_list_done)
-    struct seq_list waiting = {0};
+    own(seq_list_done) struct seq_list waiting = {0};
 
     for (size_t i = 0; i < data_nodes->count; i++)
         if (!read_on_seq(txn, SQL_WAITING_FOR, data_nodes->items[i], &waiting, fault))
@@ -149,8 +142,7 @@ bool txn_jobs_unblock(struct store_txn *txn, const struct seq_list *data_nodes, 
 static bool read_dependents(struct store_txn *txn, int64_t data_node_seq, int64_t job_seq, struct seq_list *list,
                             struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_DEPENDENTS);
+    own(query_done) struct query q = query_begin(txn->db, SQL_DEPENDENTS);
 
     query_int(&q, data_node_seq);
     query_int(&q, job_seq);
@@ -160,8 +152,7 @@ static bool read_dependents(struct store_txn *txn, int64_t data_node_seq, int64_
 /* Frees what the job would have written and tells who waited for it. */
 static bool release_outputs(struct store_txn *txn, int64_t job_seq, struct seq_list *dependents, struct fault *fault)
 {
-    own(seq_list_done)
-    struct seq_list outputs = {0};
+    own(seq_list_done) struct seq_list outputs = {0};
 
     if (!read_on_seq(txn, SQL_LOCKS_OF_JOB, job_seq, &outputs, fault))
         return false;
@@ -192,15 +183,14 @@ static bool abandon(struct store_txn *txn, int64_t job_seq, struct fault *fault)
 
 bool txn_jobs_abandon(struct store_txn *txn, int64_t job_seq, struct fault *fault)
 {
-    own(seq_list_done)
-    struct seq_list ended = {0}; /* in the order in which they fell; those behind i are still to be looked at */
+    own(seq_list_done) struct seq_list ended = {
+        0}; /* in the order in which they fell; those behind i are still to be looked at */
 
     if (!run_on_seq(txn, SQL_WAITS_REMOVE, job_seq, fault)) /* it may have waited itself, if it was canceled */
         return false;
     seq_list_add(&ended, job_seq);
     for (size_t i = 0; i < ended.count; i++) {
-        own(seq_list_done)
-        struct seq_list dependents = {0};
+        own(seq_list_done) struct seq_list dependents = {0};
         if (!release_outputs(txn, ended.items[i], &dependents, fault))
             return false;
         for (size_t n = 0; n < dependents.count; n++) {

@@ -17,8 +17,7 @@ static bool query_one(struct query *q, const char *kind, const char *id, struct 
 bool find_task(struct database *db, const struct scope *scope, const char *id, struct arena *arena, struct task *ret,
                struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, SQL_TASK_BY_ID);
+    own(query_done) struct query q = query_begin(db, SQL_TASK_BY_ID);
     struct task task;
 
     query_text(&q, id);
@@ -33,8 +32,7 @@ bool find_task(struct database *db, const struct scope *scope, const char *id, s
 bool find_job(struct database *db, const struct scope *scope, const char *id, struct arena *arena, struct job *ret,
               struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, SQL_JOB_BY_ID);
+    own(query_done) struct query q = query_begin(db, SQL_JOB_BY_ID);
     struct job job;
 
     query_text(&q, id);
@@ -48,8 +46,7 @@ bool find_job(struct database *db, const struct scope *scope, const char *id, st
 
 bool find_job_by_seq(struct database *db, int64_t seq, struct arena *arena, struct job *ret, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, SQL_JOB_AT);
+    own(query_done) struct query q = query_begin(db, SQL_JOB_AT);
 
     query_int(&q, seq);
     if (query_step(&q) != QUERY_ROW)
@@ -59,8 +56,7 @@ bool find_job_by_seq(struct database *db, int64_t seq, struct arena *arena, stru
 
 bool data_node_read_parents(struct database *db, struct arena *arena, struct data_node *ret, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, SQL_DATA_NODE_PARENTS);
+    own(query_done) struct query q = query_begin(db, SQL_DATA_NODE_PARENTS);
 
     query_int(&q, ret->seq);
     query_int(&q, PARENTS_MAX);
@@ -70,8 +66,7 @@ bool data_node_read_parents(struct database *db, struct arena *arena, struct dat
 bool find_data_node(struct database *db, const struct scope *scope, const char *id, struct arena *arena,
                     struct data_node *ret, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, SQL_DATA_NODE_BY_ID);
+    own(query_done) struct query q = query_begin(db, SQL_DATA_NODE_BY_ID);
     struct data_node data_node;
 
     query_text(&q, id);
@@ -87,8 +82,7 @@ bool find_data_node(struct database *db, const struct scope *scope, const char *
 
 static bool submission_read_jobs(struct database *db, struct arena *arena, struct submission *ret, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, SQL_SUBMISSION_JOBS);
+    own(query_done) struct query q = query_begin(db, SQL_SUBMISSION_JOBS);
 
     query_text(&q, ret->id);
     return query_id_list(&q, arena, &ret->job_ids, fault);
@@ -97,8 +91,7 @@ static bool submission_read_jobs(struct database *db, struct arena *arena, struc
 bool find_submission(struct database *db, const struct scope *scope, const char *id, struct arena *arena,
                      struct submission *ret, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(db, SQL_SUBMISSION_BY_ID);
+    own(query_done) struct query q = query_begin(db, SQL_SUBMISSION_BY_ID);
     struct submission submission;
 
     query_text(&q, id);

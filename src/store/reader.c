@@ -82,8 +82,7 @@ bool store_file_in_use(struct store_reader *reader, const char *file, bool *ret_
 {
     if (!reader_enter(reader, fault))
         return false;
-    own(query_done)
-    struct query q = query_begin(reader->db, SQL_FILE_IN_USE);
+    own(query_done) struct query q = query_begin(reader->db, SQL_FILE_IN_USE);
     int64_t in_use = 1;
     bool found;
 
@@ -99,8 +98,7 @@ bool store_next_pending(struct store_reader *reader, int64_t after_seq, size_t m
 {
     if (!reader_enter(reader, fault))
         return false;
-    own(query_done)
-    struct query q = query_begin(reader->db, SQL_JOB_OF_STATUS);
+    own(query_done) struct query q = query_begin(reader->db, SQL_JOB_OF_STATUS);
     enum query_result result;
     size_t count = 0;
 
@@ -122,10 +120,8 @@ bool store_publish_intents(struct store_reader *reader, struct arena *arena, str
 {
     if (!reader_enter(reader, fault))
         return false;
-    own(query_done)
-    struct query q = query_begin(reader->db, SQL_INTENTS);
-    own(freep)
-    struct publish_intent *rows = NULL;
+    own(query_done) struct query q = query_begin(reader->db, SQL_INTENTS);
+    own(freep) struct publish_intent *rows = NULL;
     enum query_result result;
     size_t count = 0, cap = 0;
 

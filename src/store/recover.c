@@ -4,8 +4,7 @@
 
 static bool jobs_in_status(struct store_txn *txn, enum job_status status, struct seq_list *list, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_JOB_SEQS_IN_STATUS);
+    own(query_done) struct query q = query_begin(txn->db, SQL_JOB_SEQS_IN_STATUS);
 
     query_text(&q, job_status_name(status));
     return seq_list_read(&q, list, fault);
@@ -51,8 +50,7 @@ static bool recover_running(struct store_txn *txn, int64_t job_seq, bool restart
 static bool read_locks_left_behind(struct store_txn *txn, struct seq_list *nodes, struct seq_list *jobs,
                                    struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_LOCKS_LEFT_BEHIND);
+    own(query_done) struct query q = query_begin(txn->db, SQL_LOCKS_LEFT_BEHIND);
     enum query_result result;
 
     while ((result = query_step(&q)) == QUERY_ROW) {
@@ -65,10 +63,8 @@ static bool read_locks_left_behind(struct store_txn *txn, struct seq_list *nodes
 /* We leave none behind; but a lock that nobody holds would keep jobs BLOCKED for ever. */
 static bool remove_locks_left_behind(struct store_txn *txn, struct fault *fault)
 {
-    own(seq_list_done)
-    struct seq_list nodes = {0};
-    own(seq_list_done)
-    struct seq_list jobs = {0};
+    own(seq_list_done) struct seq_list nodes = {0};
+    own(seq_list_done) struct seq_list jobs = {0};
 
     if (!read_locks_left_behind(txn, &nodes, &jobs, fault))
         return false;
@@ -81,10 +77,8 @@ static bool remove_locks_left_behind(struct store_txn *txn, struct fault *fault)
 bool txn_recover_jobs(struct store_txn *txn, bool restart, unsigned *ret_restarted, unsigned *ret_failed,
                       struct fault *fault)
 {
-    own(seq_list_done)
-    struct seq_list running = {0};
-    own(seq_list_done)
-    struct seq_list blocked = {0};
+    own(seq_list_done) struct seq_list running = {0};
+    own(seq_list_done) struct seq_list blocked = {0};
     unsigned restarted = 0, failed = 0;
 
     if (!jobs_in_status(txn, JOB_RUNNING, &running, fault))

@@ -40,8 +40,7 @@ const char *id_list_join(const struct id_list *list, struct arena *arena)
 bool query_id_list(struct query *q, struct arena *arena, struct id_list *ret, struct fault *fault)
 {
     struct id_list list = {0};
-    own(freep)
-    const char **items = NULL;
+    own(freep) const char **items = NULL;
     enum query_result result;
     size_t cap = 0;
 

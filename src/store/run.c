@@ -52,8 +52,7 @@ static bool can_skip(const struct store_txn *txn, const struct job_start *start)
 
 static bool next_attempt_number(struct store_txn *txn, int64_t *ret, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_NEXT_ATTEMPT);
+    own(query_done) struct query q = query_begin(txn->db, SQL_NEXT_ATTEMPT);
     bool found = false;
 
     if (!query_number(&q, ret, &found, fault))
@@ -125,10 +124,8 @@ struct locked { /* an output that the job holds */
 static bool read_locked(struct store_txn *txn, int64_t job_seq, struct arena *arena, struct locked **ret,
                         size_t *ret_count, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_LOCKS_OF_JOB);
-    own(freep)
-    struct locked *list = NULL;
+    own(query_done) struct query q = query_begin(txn->db, SQL_LOCKS_OF_JOB);
+    own(freep) struct locked *list = NULL;
     enum query_result result;
     size_t count = 0, cap = 0;
 
@@ -152,8 +149,7 @@ static bool read_locked(struct store_txn *txn, int64_t job_seq, struct arena *ar
 
 static bool release_written(struct store_txn *txn, int64_t job_seq, const struct seq_list *kept, struct fault *fault)
 {
-    own(seq_list_done)
-    struct seq_list freed = {0};
+    own(seq_list_done) struct seq_list freed = {0};
     struct arena arena = {0};
     struct locked *locked;
     size_t count = 0;
@@ -176,8 +172,7 @@ static bool release_written(struct store_txn *txn, int64_t job_seq, const struct
 static bool add_intent(struct store_txn *txn, int64_t data_node_seq, int64_t job_seq, const char *file,
                        struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_INTENT_ADD);
+    own(query_done) struct query q = query_begin(txn->db, SQL_INTENT_ADD);
 
     query_int(&q, data_node_seq);
     query_int(&q, job_seq);
@@ -196,8 +191,7 @@ static const struct job_output *output_of(const struct job_end *end, const char 
 /* Points the data nodes to the new files, or writes down that they must be brought to the user's own paths. */
 static bool take_outputs(struct store_txn *txn, const struct job_end *end, int64_t job_seq, struct fault *fault)
 {
-    own(seq_list_done)
-    struct seq_list to_publish = {0};
+    own(seq_list_done) struct seq_list to_publish = {0};
     struct arena arena = {0};
     struct locked *locked;
     size_t count = 0;
@@ -296,8 +290,7 @@ struct intent {
 static bool find_intent(struct store_txn *txn, const char *data_node_id, const char *file, struct intent *ret,
                         struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_INTENT_FIND);
+    own(query_done) struct query q = query_begin(txn->db, SQL_INTENT_FIND);
 
     query_text(&q, data_node_id);
     query_text(&q, file);
@@ -314,8 +307,7 @@ static bool find_intent(struct store_txn *txn, const char *data_node_id, const c
 
 static bool remove_intent(struct store_txn *txn, int64_t seq, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_INTENT_REMOVE);
+    own(query_done) struct query q = query_begin(txn->db, SQL_INTENT_REMOVE);
 
     query_int(&q, seq);
     return query_run_one(&q, fault);
@@ -323,8 +315,7 @@ static bool remove_intent(struct store_txn *txn, int64_t seq, struct fault *faul
 
 bool txn_published(struct store_txn *txn, const char *data_node_id, const char *file, struct fault *fault)
 {
-    own(seq_list_done)
-    struct seq_list freed = {0};
+    own(seq_list_done) struct seq_list freed = {0};
     struct intent intent = {0};
 
     if (!find_intent(txn, data_node_id, file, &intent, fault) || !remove_intent(txn, intent.seq, fault) ||

@@ -103,7 +103,7 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_JOB_OF_STATUS_DOWN, "SELECT " JOB_COLUMNS " FROM job WHERE status = ?4 AND " UNFINISHED                      \
                               " AND seq > ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT ?3")                                \
     X(SQL_JOB_BY_ID, "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1")                                                  \
-    X(SQL_JOB_AT, "SELECT " JOB_COLUMNS " FROM job WHERE seq = ?1")                                                \
+    X(SQL_JOB_AT, "SELECT " JOB_COLUMNS " FROM job WHERE seq = ?1")                                                    \
     X(SQL_JOB_ADD, "INSERT INTO job (id, task_config_id, owner_id, version, created_at, task_id, status, revision, "   \
                    "submission_id, force, submitted_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")        \
     X(SQL_JOB_SET, "UPDATE job SET status = ?2, revision = ?3, cancel_requested = ?4, attempt = ?5, exit_code = ?6, "  \

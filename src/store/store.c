@@ -85,6 +85,32 @@ static bool load_latest_time(struct database *db, struct log *log, int64_t *ret_
     return true;
 }
 
+/* A log that somebody has touched is not continued: whatever came behind it would lend it credit. */
+static bool prove_chain(struct database *db, const char *path, struct audit_walk *ret_head, struct fault *fault)
+{
+    struct fault cause = {0};
+
+    if (chain_load_head(db, ret_head, &cause))
+        return true;
+    if (cause.kind == FAULT_INVALID)
+        fault_set(fault, FAULT_INVALID, "%s: %s Keep this folder as evidence and put the latest backup in its place.",
+                  path, cause.message);
+    else
+        *fault = cause;
+    return false;
+}
+
+/* A new folder must not be lost with the power; its files are SQLite's business. The parent may not be ours to open. */
+static bool make_folder(const char *folder, struct fault *fault)
+{
+    own(freep) char *parent = xprintf("%s/..", folder);
+
+    if (!folder_make(folder, 0700, fault))
+        return false;
+    (void)!file_sync_folder(parent, &(struct fault){0});
+    return true;
+}
+
 /* What is no fault of anybody's but the file's, in words for whoever runs the server. */
 static bool cannot_use(const char *path, const struct fault *cause, struct fault *fault)
 {
@@ -109,7 +135,7 @@ static bool open_database(struct store *store, const struct store_options *optio
 
     if (!make_database_file(store->path, &cause) || !database_open(store->path, DATABASE_WRITE, &db, &cause) ||
         !schema_prepare(db, &SCHEMA, store->path, backups, &cause) || !load_secret(db, store->secret, &cause) ||
-        !load_latest_time(db, options->log, ret_latest_ms, &cause) || !chain_load_head(db, ret_head, &cause))
+        !load_latest_time(db, options->log, ret_latest_ms, &cause) || !prove_chain(db, store->path, ret_head, &cause))
         return cannot_use(store->path, &cause, fault);
     *ret_db = give(db);
     return true;
@@ -137,7 +163,7 @@ bool store_open(const struct store_options *options, struct store **ret_store, s
 
     store->lock_fd = -1;
     store->path = xprintf("%s/bailiff.db", options->folder);
-    if (!folder_make(options->folder, 0700, fault) || !store_lock(options->folder, &store->lock_fd, fault) ||
+    if (!make_folder(options->folder, fault) || !store_lock(options->folder, &store->lock_fd, fault) ||
         !open_database(store, options, &db, &head, &latest_ms, fault))
         return false;
     if (!writer_start(options, give(db), &head, latest_ms, &store->writer, fault))

@@ -10,8 +10,7 @@ struct input { /* of a task that is submitted */
 static bool look_at_input(struct store_txn *txn, const char *id, struct arena *arena, struct input *ret,
                           struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_DATA_NODE_READY);
+    own(query_done) struct query q = query_begin(txn->db, SQL_DATA_NODE_READY);
     const char *path;
 
     query_text(&q, id);
@@ -46,8 +45,7 @@ static bool look_at_inputs(struct store_txn *txn, const struct task *task, struc
 
 static bool add_submission(struct store_txn *txn, struct submission *submission, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_SUBMISSION_ADD);
+    own(query_done) struct query q = query_begin(txn->db, SQL_SUBMISSION_ADD);
 
     query_text(&q, submission->id);
     query_text(&q, submission->entity_id);
@@ -65,8 +63,7 @@ static bool add_submission(struct store_txn *txn, struct submission *submission,
 
 static bool add_job(struct store_txn *txn, struct job *job, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_JOB_ADD);
+    own(query_done) struct query q = query_begin(txn->db, SQL_JOB_ADD);
 
     query_text(&q, job->id);
     query_text(&q, job->task_config_id);
@@ -88,8 +85,7 @@ static bool add_job(struct store_txn *txn, struct job *job, struct fault *fault)
 /* A configuration may name a data node twice; once is enough here. */
 static bool add_pair(struct store_txn *txn, enum sql sql, int64_t data_node_seq, int64_t job_seq, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, sql);
+    own(query_done) struct query q = query_begin(txn->db, sql);
 
     query_int(&q, data_node_seq);
     query_int(&q, job_seq);

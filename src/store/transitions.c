@@ -48,8 +48,7 @@ static const char *tail_of(const char *s, size_t max)
 
 static bool job_update(struct store_txn *txn, const struct job *job, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_JOB_SET);
+    own(query_done) struct query q = query_begin(txn->db, SQL_JOB_SET);
     char error[ERROR_MAX + 1];
 
     query_int(&q, job->seq);
@@ -69,8 +68,7 @@ static bool job_update(struct store_txn *txn, const struct job *job, struct faul
 
 static bool count_statuses(struct store_txn *txn, const char *submission_id, unsigned *counts, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_SUBMISSION_COUNTS);
+    own(query_done) struct query q = query_begin(txn->db, SQL_SUBMISSION_COUNTS);
     enum query_result result;
 
     query_text(&q, submission_id);
@@ -85,8 +83,7 @@ static bool count_statuses(struct store_txn *txn, const char *submission_id, uns
 
 bool txn_submission_follow(struct store_txn *txn, const char *submission_id, struct fault *fault)
 {
-    own(query_done)
-    struct query q = query_begin(txn->db, SQL_SUBMISSION_SET);
+    own(query_done) struct query q = query_begin(txn->db, SQL_SUBMISSION_SET);
     unsigned counts[JOB_STATUS_COUNT] = {0};
 
     if (!count_statuses(txn, submission_id, counts, fault))

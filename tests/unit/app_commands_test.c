@@ -66,7 +66,8 @@ static void test_help(void **state)
         assert_string_equal(s.err, "");
         text_printf(&all, "$ %s\n%s\n", ASKED[i], s.out);
     }
-    assert_golden("commands_help.txt", all.data);
+    own(freep) char *unversioned = text_replaced(all.data, BAILIFF_VERSION, "VERSION");
+    assert_golden("commands_help.txt", unversioned);
 }
 
 static void test_other_ways_to_ask(void **state)
@@ -151,11 +152,11 @@ static void test_the_matrix(void **state)
     assert_golden("policy_matrix.txt", s.out);
 }
 
-static void test_a_role_without_grants_is_denied(void **state)
+static void test_what_is_not_granted_is_denied(void **state)
 {
     own(folder_done) struct folder f = folder_new();
 
-    folder_write(&f, "roles.yaml", "version: 1\nroles: {NOBODY: {permissions: []}}\n", 0644);
+    folder_write(&f, "roles.yaml", "version: 1\nroles: {SMALL: {permissions: [configs:read]}}\n", 0644);
     own(said_done) struct said s = run("bailiff policy matrix --roles @/roles.yaml", &f);
     assert_int_equal(s.status, 0);
     for (char *line, *rest = s.out; (line = strsep(&rest, "\n")) && line[0];)
@@ -351,7 +352,7 @@ int main(void)
         cmocka_unit_test(test_wrong_command_lines),
         cmocka_unit_test(test_permissions),
         cmocka_unit_test(test_the_matrix),
-        cmocka_unit_test(test_a_role_without_grants_is_denied),
+        cmocka_unit_test(test_what_is_not_granted_is_denied),
         cmocka_unit_test(test_a_token_is_all_that_is_printed),
         cmocka_unit_test(test_a_key_of_ones_own),
         cmocka_unit_test(test_tokens_that_would_be_refused_are_not_made),

@@ -1,0 +1,245 @@
+/* Whatever dies, states stay true: nothing runs twice at once, nothing is lost, nothing is RUNNING without a process. */
+#include <sys/wait.h>
+
+#include "unit/jobs_fixture.h"
+
+/* Takes a lock that a second run of the same job would find taken, counts its runs, and waits until it may end. */
+static const char GUARDED[] = "exec 9>%s/guard; flock -n 9 || echo overlap >>%s/overlap\n"
+                              "echo run >>%s/runs\n"
+                              "while [ ! -e %s/go ]; do sleep 0.01; done";
+
+static void add_guarded(struct kit *kit)
+{
+    kit_add_command(kit, "guarded", arena_printf(&kit->arena, GUARDED, kit->app, kit->app, kit->app, kit->app));
+}
+
+static size_t runs(struct kit *kit)
+{
+    const char *content = kit_read(kit, kit_path(kit, "runs"));
+    size_t count = 0;
+
+    for (const char *c = content; c && *c; c++)
+        count += *c == '\n';
+    return count;
+}
+
+static void await_runs(struct kit *kit, size_t count)
+{
+    for (int64_t end = clock_mono_ms() + PATIENCE_MS; runs(kit) < count; pause_ms(2))
+        assert_true(clock_mono_ms() < end);
+    assert_int_equal(runs(kit), count);
+}
+
+static void a_killed_runner_loses_nothing(void **state)
+{
+    struct kit *kit = *state;
+
+    add_guarded(kit);
+    kit_start(kit);
+    const char *id = kit_submit(kit, "guarded");
+    await_runs(kit, 1);
+    kill(runner_pid(kit), SIGKILL);
+    await_runs(kit, 2);
+    assert_int_equal(kit_await(kit, id, JOB_RUNNING).attempt, 2);
+    kit_write(kit, "go", "");
+    struct job job = kit_await(kit, id, JOB_COMPLETED);
+    assert_int_equal(job.attempt, 2);
+    assert_false(kit_exists(kit_path(kit, "overlap")));
+}
+
+static void attempts_of_lost_jobs_are_counted(void **state)
+{
+    struct kit *kit = *state;
+
+    kit->options.attempts_max = 2;
+    add_guarded(kit);
+    kit_start(kit);
+    const char *id = kit_submit(kit, "guarded");
+    await_runs(kit, 1);
+    kill(runner_pid(kit), SIGKILL);
+    await_runs(kit, 2);
+    kill(runner_pid(kit), SIGKILL);
+    struct job job = kit_await(kit, id, JOB_FAILED);
+    assert_int_equal(job.attempt, 2);
+    assert_non_null(strstr(job.error, "the last of 2 attempts"));
+}
+
+static void lost_jobs_may_be_failed_instead(void **state)
+{
+    struct kit *kit = *state;
+
+    kit->options.restart_lost = false;
+    add_guarded(kit);
+    kit_start(kit);
+    const char *id = kit_submit(kit, "guarded");
+    await_runs(kit, 1);
+    kill(runner_pid(kit), SIGKILL);
+    kit_await(kit, id, JOB_FAILED);
+    assert_int_equal(runs(kit), 1);
+}
+
+/* The keeper of our runner: the only child of it. */
+static pid_t keeper_pid(struct kit *kit)
+{
+    pid_t runner = runner_pid(kit), found = 0;
+    DIR *proc = opendir("/proc");
+
+    for (struct dirent *entry; (entry = readdir(proc));) {
+        char path[300], content[512];
+        int parent;
+        if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+            continue;
+        snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+        int fd = open(path, O_RDONLY);
+        ssize_t len = fd < 0 ? -1 : read(fd, content, sizeof content - 1);
+        if (fd >= 0)
+            close(fd);
+        if (len <= 0)
+            continue;
+        content[len] = '\0';
+        if (sscanf(strrchr(content, ')') + 1, " %*c %d", &parent) == 1 && parent == runner)
+            found = atoi(entry->d_name);
+    }
+    closedir(proc);
+    return found;
+}
+
+static void a_killed_keeper_takes_everything_along(void **state)
+{
+    struct kit *kit = *state;
+    const char *mark = kit_path(kit, "alive"), *word = arena_printf(&kit->arena, "orphan-%d", getpid());
+
+    kit->options.restart_lost = false;
+    kit_add_command(kit, "orphans",
+                    arena_printf(&kit->arena,
+                                 "setsid env -i sh -c 'trap \"\" TERM; touch %s; while :; do sleep 0.05; done' %s & sleep 1000",
+                                 mark, word));
+    kit_start(kit);
+    const char *id = kit_submit(kit, "orphans");
+    kit_await_file(mark);
+    kill(keeper_pid(kit), SIGKILL);
+    kit_await(kit, id, JOB_FAILED);
+    assert_int_equal(process_count(word, NULL), 0);
+}
+
+static void a_stopped_keeper_does_not_hold_up_a_cancel(void **state)
+{
+    struct kit *kit = *state;
+    const char *mark = kit_path(kit, "alive"), *word = arena_printf(&kit->arena, "stopped-%d", getpid());
+
+    kit_add_command(kit, "sleepy", arena_printf(&kit->arena, "touch %s; exec sh -c 'while :; do sleep 0.05; done' %s", mark, word));
+    kit_start(kit);
+    const char *id = kit_submit(kit, "sleepy");
+    kit_await_file(mark);
+    kill(keeper_pid(kit), SIGSTOP);
+    assert_true(kit_cancel(kit, id));
+    kit_await(kit, id, JOB_CANCELED);
+    assert_int_equal(process_count(word, NULL), 0);
+}
+
+static void stopping_makes_running_jobs_wait_again(void **state)
+{
+    struct kit *kit = *state;
+
+    add_guarded(kit);
+    kit_start(kit);
+    const char *id = kit_submit(kit, "guarded");
+    await_runs(kit, 1);
+    jobs_stop(kit->jobs);
+    assert_int_equal(kit_job(kit, id).status, JOB_PENDING);
+    struct manifest *manifest = kit->manifest;
+    kit->manifest = NULL;
+    kit_stop(kit);
+    kit->manifest = manifest;
+    kit_start(kit);
+    await_runs(kit, 2);
+    kit_write(kit, "go", "");
+    kit_await(kit, id, JOB_COMPLETED);
+    assert_false(kit_exists(kit_path(kit, "overlap")));
+}
+
+/* A server in a process of its own, which submits one job and is killed while that runs. */
+static void a_killed_server_loses_nothing(void **state)
+{
+    struct kit *kit = *state;
+
+    add_guarded(kit);
+    pid_t server = fork();
+    if (server == 0) {
+        kit_start(kit);
+        const char *id = kit_submit(kit, "guarded");
+        kit_write(kit, "id", id);
+        for (;;)
+            pause();
+    }
+    await_runs(kit, 1);
+    kit_await_file(kit_path(kit, "id"));
+    kill(server, SIGKILL);
+    assert_int_equal(waitpid(server, NULL, 0), server);
+    kit_start(kit);
+    await_runs(kit, 2);
+    kit_write(kit, "go", "");
+    kit_await(kit, kit_read(kit, kit_path(kit, "id")), JOB_COMPLETED);
+    assert_false(kit_exists(kit_path(kit, "overlap")));
+}
+
+/* Everything at once: only the job itself survives, in a session of its own. */
+static void leftovers_are_ended_before_anything_begins_again(void **state)
+{
+    struct kit *kit = *state;
+
+    add_guarded(kit);
+    kit_start(kit);
+    const char *id = kit_submit(kit, "guarded");
+    await_runs(kit, 1);
+    pid_t runner = runner_pid(kit), keeper = keeper_pid(kit);
+    kill(keeper, SIGSTOP); /* it cannot clean up when its runner goes */
+    kill(runner, SIGKILL);
+    kill(keeper, SIGKILL);
+    await_runs(kit, 2);
+    kit_write(kit, "go", "");
+    kit_await(kit, id, JOB_COMPLETED);
+    assert_false(kit_exists(kit_path(kit, "overlap")));
+}
+
+static void results_of_nobody_are_removed_at_the_start(void **state)
+{
+    struct kit *kit = *state;
+
+    kit_add_node(kit, "text", "json", NULL, NULL);
+    kit_add_task(kit, "write", "echo 1 >\"$BAILIFF_OUTPUT_TEXT\"", NULL, NULL, "text", 0);
+    kit_start(kit);
+    const char *id = kit_submit(kit, "write");
+    kit_await(kit, id, JOB_COMPLETED);
+    const char *kept = kit_output(kit, id), *orphan = arena_printf(&kit->arena, "%s/results/99-0.json", kit->storage);
+    assert_true(file_write_durable(orphan, "x", 1, 0600, NULL));
+    struct manifest *manifest = kit->manifest;
+    kit->manifest = NULL;
+    kit_stop(kit);
+    kit->manifest = manifest;
+    kit_start(kit);
+    assert_true(kit_exists(kept));
+    assert_false(kit_exists(orphan));
+}
+
+static int tests(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
+    const struct CMUnitTest all[] = {
+        T(a_killed_runner_loses_nothing),
+        T(attempts_of_lost_jobs_are_counted),
+        T(lost_jobs_may_be_failed_instead),
+        T(a_killed_keeper_takes_everything_along),
+        T(a_stopped_keeper_does_not_hold_up_a_cancel),
+        T(stopping_makes_running_jobs_wait_again),
+        T(a_killed_server_loses_nothing),
+        T(leftovers_are_ended_before_anything_begins_again),
+        T(results_of_nobody_are_removed_at_the_start),
+    };
+    return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    return jobs_fixture_main(argc, argv, tests);
+}
