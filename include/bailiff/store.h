@@ -189,11 +189,10 @@ struct list_query {
     int64_t created_after_ms, created_before_ms;                     /* exclusive; 0: any */
 };
 struct list_position { /* where a list stands; zeroed at the start; plain data, so that a cursor can carry it */
-    int64_t
-        last_seq; /* highest seq that belongs to this list: fixed by the first step, so that a list under writes ends */
-    int64_t seq;  /* of the last row looked at */
-    char key[ENTITY_ID_SIZE]; /* its sort key when sorting by text */
+    int64_t last_seq;  /* highest seq of this list: fixed by the first step, so that a list under writes ends */
+    int64_t seq;       /* of the last row looked at */
     bool started, ended;
+    char key[ENTITY_ID_SIZE]; /* the last row's sort key when sorting by text; last, so that other cursors go without it */
 };
 /* One step: looks at no more than rows_max rows behind *position, fills up to rows_max results, moves *position. A step may
  * yield nothing and yet not be the end. No read transaction outlives the loop turn. */

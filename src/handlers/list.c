@@ -114,7 +114,8 @@ static enum flow answer_page(struct exchange *x, struct page *page)
         text_append_char(&json, ']');
     }
     if (page->more)
-        cursor_seal(store_secret(x->services->store), &page->next, sizeof(page->next), page->request.binding, &cursor);
+        cursor_seal(store_secret(x->services->store), &page->next, list_cursor_size(&page->request.query),
+                    page->request.binding, &cursor);
     if (x->wire != WIRE_TAIPY) {
         jw_member_string(&json, "next", cursor.data);
         jw_close(&json, '}');

@@ -67,6 +67,11 @@ static void bind(const struct exchange *x, const struct list_resource *resource,
     digest_end(d, out);
 }
 
+size_t list_cursor_size(const struct list_query *query)
+{
+    return query->sort == SORT_CREATED ? offsetof(struct list_position, key) : sizeof(struct list_position);
+}
+
 bool list_request_parse(struct exchange *x, const struct list_resource *resource, struct list_request *ret,
                         struct fault *fault)
 {
@@ -95,7 +100,7 @@ bool list_request_parse(struct exchange *x, const struct list_resource *resource
     if (all[CURSOR].value && r.limit == 0)
         return fault_set(fault, FAULT_INVALID, "cursor goes with limit.");
     if (all[CURSOR].value && !cursor_open(store_secret(x->services->store), span_of(all[CURSOR].value), r.binding,
-                                          &r.position, sizeof(r.position), fault))
+                                          &r.position, list_cursor_size(&r.query), fault))
         return false;
     *ret = r;
     return true;

@@ -15,4 +15,7 @@ struct list_request { /* strings belong to the exchange */
 must_check bool list_request_parse(struct exchange *x, const struct list_resource *resource, struct list_request *ret,
                                    struct fault *fault);
 
+/* How much of a position a cursor carries: the sort key only where there is one. */
+size_t list_cursor_size(const struct list_query *query);
+
 #endif
