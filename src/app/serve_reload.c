@@ -6,9 +6,10 @@ void serve_log_problems(struct serving *s, const struct problems *problems)
 {
     for (size_t i = 0; i < problems->count; i++) {
         const struct problem *p = &problems->items[i];
+        own(freep) char *place = p->line > 0 ? xprintf("%s:%u", problems->file, p->line) : xstrdup(problems->file);
 
         log_write(s->log, p->warning ? LOG_WARNING : LOG_ERROR, "server.configuration", p->text,
-                  L_STR("file", p->placed ? NULL : problems->file), L_INT("line", p->placed ? 0 : p->line));
+                  L_STR("at", p->placed ? NULL : place));
     }
 }
 

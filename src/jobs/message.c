@@ -296,7 +296,7 @@ static bool start_fits(const struct request *request)
 bool request_read(struct span body, struct request *ret_request, struct fault *fault)
 {
     own(json_freep) json_t *object = NULL;
-    size_t op;
+    size_t op = 0;
 
     if (!object_read(body, &object, fault) ||
         !op_read(object, REQUEST_NAMES, ARRAY_LEN(REQUEST_NAMES), &op, fault))
@@ -323,7 +323,7 @@ void request_done(struct request *request)
 bool answer_read(struct span body, struct answer *ret_answer, struct fault *fault)
 {
     own(json_freep) json_t *object = NULL;
-    size_t op;
+    size_t op = 0;
 
     if (!object_read(body, &object, fault) || !op_read(object, ANSWER_NAMES, ARRAY_LEN(ANSWER_NAMES), &op, fault))
         return false;

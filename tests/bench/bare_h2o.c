@@ -83,8 +83,9 @@ static void *serve(void *arg)
         h2o_evloop_socket_create(loop->context.loop, listen_on(loop->port), H2O_SOCKET_FLAG_DONT_READ);
     listener->data = loop;
     h2o_socket_read_start(listener, on_accept);
-    for (;;)
-        h2o_evloop_run(loop->context.loop, TURN_MAX_MS);
+    while (h2o_evloop_run(loop->context.loop, TURN_MAX_MS) == 0)
+        ;
+    return NULL;
 }
 
 static SSL_CTX *tls_new(const char *certificate, const char *key)

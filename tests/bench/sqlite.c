@@ -121,7 +121,7 @@ int main(int argc, char **argv)
     check(&r, sqlite3_open_v2(argv[1], &r.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK);
     /* as the store's writer has them */
     execute(&r, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; "
-                "PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -32768");
+                "PRAGMA wal_autocheckpoint = 250; PRAGMA cache_size = -32768");
     sqlite3_stmt *last = prepare(&r, "SELECT coalesce(max(seq), 0) FROM audit");
     check(&r, sqlite3_step(last) == SQLITE_ROW);
     r.audit_seq = sqlite3_column_int64(last, 0);

@@ -160,11 +160,38 @@ class Drain(Case):
             connection.close()
         self.server.stop()
 
-    def test_a_second_signal_is_no_trouble(self):
+    def test_a_second_signal_ends_at_once_and_loses_nothing(self):
         self.server.start()
-        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            if self.server.process.poll() is None:
-                self.server.signal(number)
+        task = self.server.create("slow")
+        connection = self.server.client.connect()
+        connection.connect()
+        self.addCleanup(connection.close)
+
+        def submit():
+            try:
+                send(connection, "POST", f"/api/v1/tasks/submit/{task['id']}/", self.server.token("TAIPY_EXECUTOR"), {"Prefer": "wait=50"})
+            except (OSError, http.client.HTTPException):
+                pass
+
+        thread = threading.Thread(target=submit)
+        thread.start()
+        (job,) = wait_until(lambda: self.server.query("SELECT id FROM job"), "the job is there")
+        self.server.client.close()
+        self.server.signal(signal.SIGTERM)
+        wait_until(lambda: self.events("server.stopping"), "it is stopping")
+        self.server.signal(signal.SIGTERM)
+        self.assertIn(self.server.process.wait(5), (0, -signal.SIGTERM))
+        thread.join()
+        self.server.start()
+        self.assertEqual(self.server.wait_job(job["id"])["status"], "COMPLETED")
+        self.server.stop()
+
+    def test_signals_that_mean_nothing(self):
+        self.server.start()
+        for number in (signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD):
+            self.server.signal(number)
+        time.sleep(0.2)
+        self.assertEqual(self.server.request("GET", "/livez", None).status, 200)
         self.server.stop()
 
     def test_sigint_stops_too(self):
@@ -194,6 +221,7 @@ class SlowClients(Case):
         self.assertNotIn(b" 200 ", received)
         silent.close()
         half.close()
+        self.server.client.close()  # its connection was idle for too long, too
         self.assertEqual(self.server.request("GET", "/livez", None).status, 200)
         self.server.stop()
 

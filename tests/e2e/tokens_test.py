@@ -155,9 +155,8 @@ class Alike(unittest.TestCase):
             self.server.write_secret(kid + "-private.pem", self.made["keys"][kid]["private_pem"].encode())
             token = self.server_issue_with(kid)
             options = {"issuer": JOSE, "audience": tokens.AUDIENCE}
-            keys = [dict(key) for key in self.made["jwks"]["keys"] if key["kid"] == kid]
-            for key in keys:
-                del key["kid"]  # ours is the key's thumbprint
+            thumbprint = tokens.decode(token)[0]["kid"]  # no name was given: then it is the key's thumbprint
+            keys = [{**key, "kid": thumbprint} for key in self.made["jwks"]["keys"] if key["kid"] == kid]
             result = node("judge.mjs", {"jwks": {"keys": keys}, "tokens": {"x": token}, "options": options})["results"]["x"]
             self.assertTrue(result["ok"], (kid, result))
             self.assertEqual(result["header"]["alg"], kid.upper())

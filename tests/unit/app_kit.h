@@ -43,8 +43,10 @@ static inline char *folder_file(const struct folder *f, const char *name)
 static inline void folder_write(const struct folder *f, const char *name, const char *content, unsigned mode)
 {
     own(freep) char *path = folder_file(f, name);
-    FILE *file = fopen(path, "w");
+    FILE *file;
 
+    unlink(path); /* it may be there, and read-only */
+    file = fopen(path, "w");
     assert_non_null(file);
     assert_true(fputs(content, file) >= 0);
     assert_int_equal(fclose(file), 0);

@@ -10,10 +10,9 @@
 /* ---- a small application, with holes for what a test wants to change ---- */
 #define NODE(id, scope) "{\"id\":\"" id "\",\"scope\":\"" scope "\",\"storage_type\":\"pickle\"}"
 #define FUNCTION "\"module\":\"fns\",\"function\":\"f\""
-#define TASK(id, inputs, outputs)                                                                                      \
-    "{\"id\":\"" id "\"," FUNCTION ",\"inputs\":[" inputs "],\"outputs\":[" outputs "]}"
-#define MANIFEST(nodes, tasks, scenarios)                                                                              \
-    "{\"format\":1,\"version\":\"development\",\"root\":\"/srv/app\",\"workers\":null,\"data_nodes\":[" nodes          \
+#define TASK(id, inputs, outputs) "{\"id\":\"" id "\"," FUNCTION ",\"inputs\":[" inputs "],\"outputs\":[" outputs "]}"
+#define MANIFEST(nodes, tasks, scenarios)                                                                     \
+    "{\"format\":1,\"version\":\"development\",\"root\":\"/srv/app\",\"workers\":null,\"data_nodes\":[" nodes \
     "],\"tasks\":[" tasks "],\"scenarios\":[" scenarios "]}"
 #define THREE NODE("a", "SCENARIO") "," NODE("b", "CYCLE") "," NODE("c", "GLOBAL")
 
@@ -43,14 +42,15 @@ static void assert_bad(const char *json, const char *message)
 
 static void test_reads_everything(void **state)
 {
-    own(manifest_freep) struct manifest *m = read_good(
-        "{\"format\":1,\"version\":\"1.2\",\"root\":\"/srv/app\",\"workers\":2,\"data_nodes\":["
-        "{\"id\":\"nb\",\"scope\":\"CYCLE\",\"storage_type\":\"csv\",\"default_file\":\"nb.csv\",\"path\":\"/srv/nb.csv\","
-        "\"validity_period_ms\":86400000,\"properties\":{\"has_header\":true,\"encoding\":\"utf-8\"}}],"
-        "\"tasks\":[{\"id\":\"double\",\"module\":\"pkg.fns\",\"function\":\"Math.double\",\"command\":null,"
-        "\"environment\":{},\"inputs\":[\"nb\"],\"outputs\":[],\"skippable\":true,\"timeout_ms\":5000}],"
-        "\"scenarios\":[{\"id\":\"calc\",\"tasks\":[\"double\"],\"additional_data_nodes\":[\"nb\"],"
-        "\"frequency\":\"DAILY\",\"sequences\":{\"math\":[\"double\"]}}]}");
+    own(manifest_freep) struct manifest *m =
+        read_good("{\"format\":1,\"version\":\"1.2\",\"root\":\"/srv/app\",\"workers\":2,\"data_nodes\":["
+                  "{\"id\":\"nb\",\"scope\":\"CYCLE\",\"storage_type\":\"csv\",\"default_file\":\"nb.csv\",\"path\":\"/"
+                  "srv/nb.csv\","
+                  "\"validity_period_ms\":86400000,\"properties\":{\"has_header\":true,\"encoding\":\"utf-8\"}}],"
+                  "\"tasks\":[{\"id\":\"double\",\"module\":\"pkg.fns\",\"function\":\"Math.double\",\"command\":null,"
+                  "\"environment\":{},\"inputs\":[\"nb\"],\"outputs\":[],\"skippable\":true,\"timeout_ms\":5000}],"
+                  "\"scenarios\":[{\"id\":\"calc\",\"tasks\":[\"double\"],\"additional_data_nodes\":[\"nb\"],"
+                  "\"frequency\":\"DAILY\",\"sequences\":{\"math\":[\"double\"]}}]}");
     const struct data_node_config *nb = manifest_data_node(m, "nb");
     const struct task_config *task = manifest_task(m, "double");
 
@@ -107,11 +107,11 @@ static void test_a_validity_of_nothing_is_not_for_ever(void **state)
 
 static void test_a_command(void **state)
 {
-    own(manifest_freep) struct manifest *m = read_good(
-        MANIFEST(THREE,
-                 "{\"id\":\"t\",\"module\":null,\"function\":null,\"command\":[\"./run.sh\",\"\",\"--x=1\"],"
-                 "\"environment\":{\"LANG\":\"C\",\"EMPTY\":\"\"},\"inputs\":[\"a\"],\"outputs\":[\"b\"]}",
-                 ""));
+    own(manifest_freep) struct manifest *m =
+        read_good(MANIFEST(THREE,
+                           "{\"id\":\"t\",\"module\":null,\"function\":null,\"command\":[\"./run.sh\",\"\",\"--x=1\"],"
+                           "\"environment\":{\"LANG\":\"C\",\"EMPTY\":\"\"},\"inputs\":[\"a\"],\"outputs\":[\"b\"]}",
+                           ""));
 
     assert_null(m->tasks[0].module);
     assert_int_equal(m->tasks[0].command.count, 3);
@@ -125,8 +125,10 @@ static void test_a_command(void **state)
 static void test_the_narrowest_scope_is_the_task_s(void **state)
 {
     own(manifest_freep) struct manifest *m =
-        read_good(MANIFEST(THREE, TASK("none", "", "") "," TASK("wide", "\"c\"", "") "," TASK("middle", "\"c\"", "\"b\"") ","
-                           TASK("narrow", "\"c\",\"b\"", "\"a\""), ""));
+        read_good(MANIFEST(THREE,
+                           TASK("none", "", "") "," TASK("wide", "\"c\"", "") "," TASK(
+                               "middle", "\"c\"", "\"b\"") "," TASK("narrow", "\"c\",\"b\"", "\"a\""),
+                           ""));
 
     assert_int_equal(manifest_task(m, "none")->scope, SCOPE_GLOBAL);
     assert_int_equal(manifest_task(m, "wide")->scope, SCOPE_GLOBAL);
@@ -136,9 +138,9 @@ static void test_the_narrowest_scope_is_the_task_s(void **state)
 
 static void test_elements_are_sorted_and_found(void **state)
 {
-    own(manifest_freep) struct manifest *m = read_good(
-        MANIFEST(NODE("z", "GLOBAL") "," NODE("B", "GLOBAL") "," NODE("m", "GLOBAL"),
-                 TASK("t2", "\"z\"", "\"m\"") "," TASK("t10", "\"B\"", "\"z\""), ""));
+    own(manifest_freep) struct manifest *m =
+        read_good(MANIFEST(NODE("z", "GLOBAL") "," NODE("B", "GLOBAL") "," NODE("m", "GLOBAL"),
+                           TASK("t2", "\"z\"", "\"m\"") "," TASK("t10", "\"B\"", "\"z\""), ""));
 
     assert_string_equal(m->data_nodes[0].id, "B");
     assert_string_equal(m->data_nodes[2].id, "z");
@@ -159,9 +161,9 @@ static void test_an_empty_application_is_one(void **state)
 static void test_the_head(void **state)
 {
     assert_bad("[]", "the manifest: is not a JSON object.");
-    assert_bad("{\"format\":2,\"news\":1}",
-               "the manifest: has format 2; this program reads format 1. bailiff and its package bailiff_runner must be of the "
-               "same version.");
+    assert_bad("{\"format\":2,\"news\":1}", "the manifest: has format 2; this program reads format 1. bailiff and its "
+                                            "package bailiff_runner must be of the "
+                                            "same version.");
     assert_bad("{\"format\":\"1\"}", "the manifest: \"format\" is not an integer from 0 to 2147483647.");
     assert_bad("{\"format\":1,\"extra\":1}", "the manifest: has an unknown member.");
     assert_bad("{\"format\":1,\"version\":\"\",\"root\":\"/a\"}",
@@ -182,15 +184,17 @@ static void test_data_nodes(void **state)
 {
 #define WITH(members) MANIFEST("{\"id\":\"a\",\"scope\":\"GLOBAL\",\"storage_type\":\"json\"" members "}", "", "")
     assert_bad(MANIFEST("1", "", ""), "data node 1 of the manifest: is not an object.");
-    assert_bad(MANIFEST("{\"id\":\"\\u00e9\"}", "", ""),
-               "data node 1 of the manifest: its id must be 1 to 128 letters, digits and \"_\" of ASCII, not starting with a "
-               "digit.");
+    assert_bad(
+        MANIFEST("{\"id\":\"\\u00e9\"}", "", ""),
+        "data node 1 of the manifest: its id must be 1 to 128 letters, digits and \"_\" of ASCII, not starting with a "
+        "digit.");
     assert_bad(MANIFEST(NODE("a", "WIDE"), "", ""), "data node \"a\": its scope must be SCENARIO, CYCLE or GLOBAL.");
     assert_bad(MANIFEST("{\"id\":\"a\",\"scope\":\"CYCLE\",\"storage_type\":\"sql\"}", "", ""),
                "data node \"a\": its storage type must be pickle, json, csv or in_memory.");
     assert_bad(MANIFEST("{\"id\":\"a\"}", "", ""), "data node \"a\": its scope must be SCENARIO, CYCLE or GLOBAL.");
     assert_bad(WITH(",\"owner\":1"), "data node \"a\": has an unknown member.");
-    assert_bad(WITH(",\"path\":\"x.json\""), "data node \"a\": \"path\" must be an absolute path, and in_memory has none.");
+    assert_bad(WITH(",\"path\":\"x.json\""),
+               "data node \"a\": \"path\" must be an absolute path, and in_memory has none.");
     assert_bad(WITH(",\"validity_period_ms\":-1"),
                "data node \"a\": \"validity_period_ms\" is not an integer from 0 to 3155760000000.");
     assert_bad(WITH(",\"validity_period_ms\":1.5"),
@@ -204,8 +208,8 @@ static void test_data_nodes(void **state)
 /* The file is opened by a process that may read much more than the one that wrote the name. */
 static void test_defaults_cannot_leave_their_folder(void **state)
 {
-    static const char *const NAMES[] = {"",      "/etc/passwd", "..",   "../x", "a/../../x", "a/..",
-                                        "a//b",  "./x",         "a/./b", "a/",  "a\\nb",     "defaults/../../x"};
+    static const char *const NAMES[] = {"",     "/etc/passwd", "..",    "../x", "a/../../x", "a/..",
+                                        "a//b", "./x",         "a/./b", "a/",   "a\\nb",     "defaults/../../x"};
 
     for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
         own(freep) char *json = xprintf("{\"format\":1,\"version\":\"1\",\"root\":\"/a\",\"tasks\":[],\"scenarios\":[],"
@@ -225,8 +229,10 @@ static void test_tasks(void **state)
 #define WITH(members) MANIFEST(THREE, "{\"id\":\"t\"," members "}", "")
     assert_bad(WITH("\"inputs\":[]"), "task \"t\": it needs a function with its module, or a command.");
     assert_bad(WITH("\"function\":\"f\""), "task \"t\": it needs a function with its module, or a command.");
-    assert_bad(WITH("\"module\":\"../x\",\"function\":\"f\""), "task \"t\": its module and function must be names of Python.");
-    assert_bad(WITH("\"module\":\"x\",\"function\":\"f..g\""), "task \"t\": its module and function must be names of Python.");
+    assert_bad(WITH("\"module\":\"../x\",\"function\":\"f\""),
+               "task \"t\": its module and function must be names of Python.");
+    assert_bad(WITH("\"module\":\"x\",\"function\":\"f..g\""),
+               "task \"t\": its module and function must be names of Python.");
     assert_bad(WITH(FUNCTION ",\"command\":[\"x\"]"), "task \"t\": it has both a function and a command.");
     assert_bad(WITH("\"command\":[\"\"]"), "task \"t\": its command must begin with the name of a program.");
     assert_bad(WITH("\"command\":[\"bin/x\"]"),
@@ -240,7 +246,8 @@ static void test_tasks(void **state)
                "task \"t\": \"environment\" sets BAILIFF_ROOT; names that start with BAILIFF_ are bailiff's own.");
     assert_bad(WITH("\"command\":[\"x\"],\"environment\":{\"A\":1}"),
                "task \"t\": \"environment\" must give A text of at most 32768 bytes.");
-    assert_bad(WITH(FUNCTION ",\"inputs\":[\"d\"]"), "task \"t\": \"inputs\" names a data node that does not exist: \"d\".");
+    assert_bad(WITH(FUNCTION ",\"inputs\":[\"d\"]"),
+               "task \"t\": \"inputs\" names a data node that does not exist: \"d\".");
     assert_bad(WITH(FUNCTION ",\"inputs\":[\"\\u001b[2J\"]"),
                "task \"t\": \"inputs\" names a data node that does not exist: \"?\".");
     assert_bad(WITH(FUNCTION ",\"outputs\":[\"a\",\"b\",\"a\"]"), "task \"t\": \"outputs\" names \"a\" twice.");
@@ -260,14 +267,15 @@ static void test_cycles_are_named(void **state)
     assert_bad(MANIFEST(THREE, TASK("t1", "\"a\"", "\"b\"") "," TASK("t2", "\"b\"", "\"a\""), ""),
                "task \"t1\": the graph has a cycle: t1 → b → t2 → a → t1.");
     /* Not where the search begins, and behind a branch that is fine. */
-    assert_bad(MANIFEST(THREE "," NODE("d", "GLOBAL"),
-                        TASK("t0", "\"d\"", "\"c\",\"a\"") "," TASK("t1", "\"a\"", "\"b\"") "," TASK("t2", "\"b\"", "\"a\""),
-                        ""),
-               "data node \"a\": the graph has a cycle: a → t1 → b → t2 → a.");
+    assert_bad(
+        MANIFEST(THREE "," NODE("d", "GLOBAL"),
+                 TASK("t0", "\"d\"", "\"c\",\"a\"") "," TASK("t1", "\"a\"", "\"b\"") "," TASK("t2", "\"b\"", "\"a\""),
+                 ""),
+        "data node \"a\": the graph has a cycle: a → t1 → b → t2 → a.");
     /* A diamond is no cycle. */
-    manifest_free(read_good(MANIFEST(THREE "," NODE("d", "GLOBAL"),
-                                     TASK("t1", "\"a\"", "\"b\",\"c\"") "," TASK("t2", "\"b\"", "\"d\"") ","
-                                     TASK("t3", "\"c\",\"d\"", ""), "")));
+    manifest_free(read_good(MANIFEST(
+        THREE "," NODE("d", "GLOBAL"),
+        TASK("t1", "\"a\"", "\"b\",\"c\"") "," TASK("t2", "\"b\"", "\"d\"") "," TASK("t3", "\"c\",\"d\"", ""), "")));
 }
 
 static void test_scenarios(void **state)
@@ -319,7 +327,8 @@ static void test_limits(void **state)
 
     append_nodes(&properties, 0);
     properties.len -= strlen("],\"tasks\":[");
-    text_append_str(&properties, "{\"id\":\"a\",\"scope\":\"GLOBAL\",\"storage_type\":\"json\",\"properties\":{\"x\":\"");
+    text_append_str(&properties,
+                    "{\"id\":\"a\",\"scope\":\"GLOBAL\",\"storage_type\":\"json\",\"properties\":{\"x\":\"");
     for (size_t i = 0; i < 66000; i++)
         text_append_char(&properties, 'x');
     text_append_str(&properties, "\"}}],\"tasks\":[]}");
@@ -333,8 +342,8 @@ static void test_a_long_chain(void **state)
 
     append_nodes(&json, 10000);
     for (size_t i = 0; i + 1 < 10000; i++)
-        text_printf(&json, "%s{\"id\":\"t%zu\"," FUNCTION ",\"inputs\":[\"n%zu\"],\"outputs\":[\"n%zu\"]}", i ? "," : "", i,
-                    i, i + 1);
+        text_printf(&json, "%s{\"id\":\"t%zu\"," FUNCTION ",\"inputs\":[\"n%zu\"],\"outputs\":[\"n%zu\"]}",
+                    i ? "," : "", i, i, i + 1);
     text_append_str(&json, "]}");
     manifest_free(read_good(json.data));
 }
