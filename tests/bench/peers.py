@@ -126,7 +126,6 @@ class Haproxy(Peer):
         config = f"""
 global
     nbthread {machine.cores()}
-    maxconn 12000
 defaults
     mode http
     timeout connect 5s
