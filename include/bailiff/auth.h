@@ -64,6 +64,9 @@ struct verifier;
 /* Reads and parses all keys. A key that is weak, malformed or of wrong use refuses to start; a JWKS may hold others. */
 must_check bool verifier_new(const struct issuer_options *issuers, size_t count, struct verifier **ret_verifier,
                              struct fault *fault);
+/* The issuers' names (iss), in the order in which they were given. They belong to the verifier. */
+size_t verifier_issuer_count(const struct verifier *v);
+const char *verifier_issuer_name(const struct verifier *v, size_t index);
 struct verifier *verifier_ref(struct verifier *v); /* any thread */
 void verifier_unref(struct verifier *v);           /* NULL ok */
 

@@ -38,8 +38,6 @@ struct services {
     enum wire wire;
     const char *public_url; /* no trailing slash */
     const char *realm;
-    const char *const *issuers; /* named by the resource's metadata (RFC 9728) */
-    size_t issuer_count;
     const char *const *cors_origins;
     size_t cors_origin_count;
     struct rate_limits limits;

@@ -167,10 +167,7 @@ static void fill_limits(const struct config *c, struct rate_limits *limits)
 void serve_fill_services(struct serving *s)
 {
     const struct config *c = s->config;
-    const char **issuers = arena_alloc(&s->arena, (c->issuers.count + 1) * sizeof(*issuers));
 
-    for (size_t i = 0; i < c->issuers.count; i++)
-        issuers[i] = config_issuer(c, i)->issuer;
     s->services = (struct services){
         .log = s->log,
         .store = s->store,
@@ -179,8 +176,6 @@ void serve_fill_services(struct serving *s)
         .wire = (enum wire)c->api.wire,
         .public_url = c->server.public_url,
         .realm = "bailiff",
-        .issuers = issuers,
-        .issuer_count = c->issuers.count,
         .cors_origins = c->cors.origins.items,
         .cors_origin_count = c->cors.origins.count,
         .same_user = c->execution.same_user && !c->execution.user,

@@ -22,6 +22,16 @@ static void verifier_unrefp(struct verifier **v)
     verifier_unref(*v);
 }
 
+size_t verifier_issuer_count(const struct verifier *v)
+{
+    return v->count;
+}
+
+const char *verifier_issuer_name(const struct verifier *v, size_t index)
+{
+    return v->issuers[index].name;
+}
+
 struct verifier *verifier_ref(struct verifier *v)
 {
     __atomic_add_fetch(&v->references, 1, __ATOMIC_RELAXED);

@@ -64,8 +64,8 @@ enum flow resource_metadata(struct exchange *x)
     jw_member_string(&json, "resource", arena_printf(&x->arena, "%s/api/v1", s->public_url));
     jw_key(&json, "authorization_servers");
     jw_open(&json, '[');
-    for (size_t i = 0; i < s->issuer_count; i++)
-        jw_string(&json, s->issuers[i]);
+    for (size_t i = 0; i < verifier_issuer_count(x->snapshot->verifier); i++)
+        jw_string(&json, verifier_issuer_name(x->snapshot->verifier, i));
     jw_close(&json, ']');
     jw_key(&json, "scopes_supported");
     jw_open(&json, '[');

@@ -83,7 +83,6 @@ static inline void world_keys(struct world *w, struct verifier **ret_verifier)
 static inline struct world *world_new(void)
 {
     static const char *const origins[] = {"https://portal.test"};
-    static const char *const issuers[] = {"https://issuer.test"};
     struct world *w = xcalloc(1, sizeof(*w));
     struct fault fault = {0};
     struct policy *policy = NULL;
@@ -105,8 +104,6 @@ static inline struct world *world_new(void)
     s->manifest = w->manifest;
     s->public_url = "https://bailiff.test";
     s->realm = "bailiff";
-    s->issuers = issuers;
-    s->issuer_count = 1;
     s->cors_origins = origins;
     s->cors_origin_count = 1;
     s->limits.refusals_recorded_a_minute = 1000;

@@ -94,6 +94,8 @@ def read_sections(document, kind, problems, inherits):
             problems.add((kind, id), "must be a table.")
         elif not id.isidentifier() or keyword.iskeyword(id):
             problems.add((kind, id), f"{shown(id)} is not a valid Python identifier.")
+        elif not id.isascii():
+            problems.add((kind, id), f"{shown(id)}: ids are parts of addresses here; use A-Z, a-z, 0-9 and _ only.")
         elif len(id.encode()) > ID_BYTES_MAX:
             problems.add((kind, id), f"the id is longer than {ID_BYTES_MAX} bytes.")
         else:
