@@ -4,50 +4,42 @@
 
 #include "bailiff/handlers.h"
 #include "handlers/entity.h"
-#include "handlers/list.h"
+#include "handlers/resource.h"
 
-static bool data_nodes_step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
-                            struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows,
-                            size_t *ret_count, struct fault *fault)
+static bool step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
+                 struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows, size_t *ret_count,
+                 struct fault *fault)
 {
     return store_list_data_nodes(reader, scope, query, position, rows_max, arena, ret_rows, ret_count, fault);
 }
 
+static bool find(struct store_reader *reader, const struct scope *scope, const char *id, struct arena *arena,
+                 void *ret_row, struct fault *fault)
+{
+    return store_find_data_node(reader, scope, id, arena, ret_row, fault);
+}
+
+static const char *const SORTS[] = {"created_at", "id", "config_id", NULL};
+static const struct resource RESOURCE = {
+    .path = "/api/v1/datanodes/",
+    .key = "datanode",
+    .members = &DATA_NODE_MEMBERS,
+    .row_size = sizeof(struct data_node),
+    .seq_at = offsetof(struct data_node, seq),
+    .revision_at = offsetof(struct data_node, revision),
+    .sorts = SORTS,
+    .step = step,
+    .find = find,
+};
+
 enum flow datanodes_list(struct exchange *x)
 {
-    static const char *const sorts[] = {"created_at", "id", "config_id", NULL};
-    static const struct list_resource resource = {
-        .path = "/api/v1/datanodes/",
-        .members = &DATA_NODE_MEMBERS,
-        .row_size = sizeof(struct data_node),
-        .sorts = sorts,
-        .step = data_nodes_step,
-    };
-    return list_answer(x, &resource);
+    return resource_list(x, &RESOURCE);
 }
 
 enum flow datanodes_get(struct exchange *x)
 {
-    struct query_param params[] = {{"fields", NULL}};
-    struct fault fault = {0};
-    struct data_node node;
-    member_set members;
-    char etag[ETAG_SIZE];
-
-    if (!exchange_query(x, params, ARRAY_LEN(params), &fault) ||
-        !members_parse(&DATA_NODE_MEMBERS, params[0].value, &members, &fault) ||
-        !store_find_data_node(x->bench->reader, &x->scope, exchange_param(x, "id"), &x->arena, &node, &fault))
-        return exchange_fail(x, &fault);
-    members_etag(node.seq, node.revision, members, x->wire, etag);
-    if (entity_not_modified(x, etag))
-        return exchange_answer(x, 304);
-
-    struct text json = {0};
-    jw_open(&json, '{');
-    jw_key(&json, "datanode");
-    members_put(&json, &DATA_NODE_MEMBERS, &node, members, x->wire);
-    jw_close(&json, '}');
-    return exchange_answer_json(x, 200, &json);
+    return resource_get(x, &RESOURCE);
 }
 
 /* ---- data ---- The value comes as a file of JSON from a Python worker: unpickling runs code. */
@@ -114,10 +106,8 @@ static bool read_filter(struct exchange *x, const char **ret_filter, struct faul
     *ret_filter = NULL;
     if (x->body.len == 0)
         return true;
-    if (!exchange_json(x, &body, fault))
+    if (!body_object(x, &body, "The filter", fault))
         return false;
-    if (!json_is_object(body))
-        return fault_set(fault, FAULT_INVALID, "The filter must be a JSON object with operators and join_operator.");
     if (json_object_size(body) > 0)
         *ret_filter = arena_strndup(&x->arena, x->body.data, x->body.len);
     return true;

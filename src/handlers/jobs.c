@@ -6,51 +6,43 @@
 #include "bailiff/handlers.h"
 #include "handlers/change.h"
 #include "handlers/entity.h"
-#include "handlers/list.h"
+#include "handlers/resource.h"
 
-static bool jobs_step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
-                      struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows,
-                      size_t *ret_count, struct fault *fault)
+static bool step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
+                 struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows, size_t *ret_count,
+                 struct fault *fault)
 {
     return store_list_jobs(reader, scope, query, position, rows_max, arena, ret_rows, ret_count, fault);
 }
 
+static bool find(struct store_reader *reader, const struct scope *scope, const char *id, struct arena *arena,
+                 void *ret_row, struct fault *fault)
+{
+    return store_find_job(reader, scope, id, arena, ret_row, fault);
+}
+
+static const char *const SORTS[] = {"creation_date", "id", "config_id", NULL};
+static const struct resource RESOURCE = {
+    .path = "/api/v1/jobs/",
+    .key = "job",
+    .members = &JOB_MEMBERS,
+    .row_size = sizeof(struct job),
+    .seq_at = offsetof(struct job, seq),
+    .revision_at = offsetof(struct job, revision),
+    .of_jobs = true,
+    .sorts = SORTS,
+    .step = step,
+    .find = find,
+};
+
 enum flow jobs_list(struct exchange *x)
 {
-    static const char *const sorts[] = {"creation_date", "id", "config_id", NULL};
-    static const struct list_resource resource = {
-        .path = "/api/v1/jobs/",
-        .members = &JOB_MEMBERS,
-        .row_size = sizeof(struct job),
-        .of_jobs = true,
-        .sorts = sorts,
-        .step = jobs_step,
-    };
-    return list_answer(x, &resource);
+    return resource_list(x, &RESOURCE);
 }
 
 enum flow jobs_get(struct exchange *x)
 {
-    struct query_param params[] = {{"fields", NULL}};
-    struct fault fault = {0};
-    struct job job;
-    member_set members;
-    char etag[ETAG_SIZE];
-
-    if (!exchange_query(x, params, ARRAY_LEN(params), &fault) ||
-        !members_parse(&JOB_MEMBERS, params[0].value, &members, &fault) ||
-        !store_find_job(x->bench->reader, &x->scope, exchange_param(x, "id"), &x->arena, &job, &fault))
-        return exchange_fail(x, &fault);
-    members_etag(job.seq, job.revision, members, x->wire, etag);
-    if (entity_not_modified(x, etag))
-        return exchange_answer(x, 304);
-
-    struct text json = {0};
-    jw_open(&json, '{');
-    jw_key(&json, "job");
-    members_put(&json, &JOB_MEMBERS, &job, members, x->wire);
-    jw_close(&json, '}');
-    return exchange_answer_json(x, 200, &json);
+    return resource_get(x, &RESOURCE);
 }
 
 /* ---- log ---- */

@@ -22,7 +22,7 @@ static void stream_free(struct body_source *source)
 static bool put_step(struct exchange *x, struct list_request *r, size_t rows_max, struct arena *arena, struct text *out,
                      size_t *ret_count, struct fault *fault)
 {
-    const struct list_resource *resource = r->resource;
+    const struct resource *resource = r->resource;
     char *rows = arena_alloc(arena, rows_max * resource->row_size);
     size_t count = 0;
 
@@ -171,7 +171,7 @@ static enum flow page_go_on(struct exchange *x)
     return FLOW_WAIT;
 }
 
-enum flow list_answer(struct exchange *x, const struct list_resource *resource)
+enum flow resource_list(struct exchange *x, const struct resource *resource)
 {
     struct list_request request;
     struct fault fault = {0};

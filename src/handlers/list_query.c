@@ -21,7 +21,7 @@ static bool parse_status(const char *value, int *ret_status, struct fault *fault
     return true;
 }
 
-static bool parse_sort(const struct list_resource *resource, const char *value, struct list_query *query,
+static bool parse_sort(const struct resource *resource, const char *value, struct list_query *query,
                        struct fault *fault)
 {
     if (!value)
@@ -53,7 +53,7 @@ static bool parse_limit(const char *value, unsigned *ret_limit, struct fault *fa
 enum { CONFIG, OWNER, VERSION, AFTER, BEFORE, SORT, FIELDS, LIMIT, CURSOR, COMMON_COUNT, TASK = COMMON_COUNT, STATUS, COUNT };
 
 /* A cursor continues this list only: of this caller, this route, these filters, this order. */
-static void bind(const struct exchange *x, const struct list_resource *resource, const struct query_param *params,
+static void bind(const struct exchange *x, const struct resource *resource, const struct query_param *params,
                  uint8_t out[static 32])
 {
     struct digest *d = digest_new();
@@ -72,7 +72,7 @@ size_t list_cursor_size(const struct list_query *query)
     return query->sort == SORT_CREATED ? offsetof(struct list_position, key) : sizeof(struct list_position);
 }
 
-bool list_request_parse(struct exchange *x, const struct list_resource *resource, struct list_request *ret,
+bool list_request_parse(struct exchange *x, const struct resource *resource, struct list_request *ret,
                         struct fault *fault)
 {
     struct query_param all[COUNT] = {

@@ -2,17 +2,17 @@
 #ifndef BAILIFF_HANDLERS_LIST_QUERY_H
 #define BAILIFF_HANDLERS_LIST_QUERY_H
 
-#include "handlers/list.h"
+#include "handlers/resource.h"
 
 struct list_request { /* strings belong to the exchange */
-    const struct list_resource *resource;
+    const struct resource *resource;
     struct list_query query;
     struct list_position position; /* from the cursor; zeroed: the beginning */
     member_set members;
     unsigned limit;                /* 0: the whole list */
     uint8_t binding[32];
 };
-must_check bool list_request_parse(struct exchange *x, const struct list_resource *resource, struct list_request *ret,
+must_check bool list_request_parse(struct exchange *x, const struct resource *resource, struct list_request *ret,
                                    struct fault *fault);
 
 /* How much of a position a cursor carries: the sort key only where there is one. */

@@ -3,54 +3,42 @@
 #include "bailiff/handlers.h"
 #include "handlers/change.h"
 #include "handlers/entity.h"
-#include "handlers/list.h"
+#include "handlers/resource.h"
 
-/* ---- list ---- */
-
-static bool tasks_step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
-                       struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows,
-                       size_t *ret_count, struct fault *fault)
+static bool step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
+                 struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows, size_t *ret_count,
+                 struct fault *fault)
 {
     return store_list_tasks(reader, scope, query, position, rows_max, arena, ret_rows, ret_count, fault);
 }
 
-enum flow tasks_list(struct exchange *x)
+static bool find(struct store_reader *reader, const struct scope *scope, const char *id, struct arena *arena,
+                 void *ret_row, struct fault *fault)
 {
-    static const char *const sorts[] = {"created_at", "id", "config_id", NULL};
-    static const struct list_resource resource = {
-        .path = "/api/v1/tasks/",
-        .members = &TASK_MEMBERS,
-        .row_size = sizeof(struct task),
-        .sorts = sorts,
-        .step = tasks_step,
-    };
-    return list_answer(x, &resource);
+    return store_find_task(reader, scope, id, arena, ret_row, fault);
 }
 
-/* ---- read ---- */
+static const char *const SORTS[] = {"created_at", "id", "config_id", NULL};
+static const struct resource RESOURCE = {
+    .path = "/api/v1/tasks/",
+    .key = "task",
+    .members = &TASK_MEMBERS,
+    .row_size = sizeof(struct task),
+    .seq_at = offsetof(struct task, seq),
+    .revision_at = offsetof(struct task, revision),
+    .sorts = SORTS,
+    .step = step,
+    .find = find,
+};
+
+enum flow tasks_list(struct exchange *x)
+{
+    return resource_list(x, &RESOURCE);
+}
 
 enum flow tasks_get(struct exchange *x)
 {
-    struct query_param params[] = {{"fields", NULL}};
-    struct fault fault = {0};
-    struct task task;
-    member_set members;
-    char etag[ETAG_SIZE];
-
-    if (!exchange_query(x, params, ARRAY_LEN(params), &fault) ||
-        !members_parse(&TASK_MEMBERS, params[0].value, &members, &fault) ||
-        !store_find_task(x->bench->reader, &x->scope, exchange_param(x, "id"), &x->arena, &task, &fault))
-        return exchange_fail(x, &fault);
-    members_etag(task.seq, task.revision, members, x->wire, etag);
-    if (entity_not_modified(x, etag))
-        return exchange_answer(x, 304);
-
-    struct text json = {0};
-    jw_open(&json, '{');
-    jw_key(&json, "task");
-    members_put(&json, &TASK_MEMBERS, &task, members, x->wire);
-    jw_close(&json, '}');
-    return exchange_answer_json(x, 200, &json);
+    return resource_get(x, &RESOURCE);
 }
 
 /* ---- create ---- */
