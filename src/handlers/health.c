@@ -36,7 +36,6 @@ static void put_details(struct text *json, const struct services *s, bool store_
     put_check(json, "runner", jobs->runner_connected, jobs->runner_connected ? NULL : "The runner process is not connected.");
     jw_close(json, ']');
     jw_member_int(json, "jobs_running", jobs->running);
-    jw_member_int(json, "jobs_queued", jobs->queued);
     jw_key(json, "warnings");
     jw_open(json, '[');
     if (s->same_user)

@@ -130,7 +130,8 @@ static bool outputs_fit(struct attempt *attempt, const struct answer *answer)
     if (json_array_size(answer->outputs) != count)
         return false;
     for (size_t i = 0; i < count; i++) {
-        own(freep) char *path = xprintf("%s/attempts/%lld/out-%zu", attempt->jobs->client.work, (long long)attempt->number, i);
+        own(freep) char *path =
+            xprintf("%s/attempts/%lld/out-%zu", attempt->jobs->client.work, (long long)attempt->number, i);
         if (!str_eq(path, json_string_value(json_array_get(answer->outputs, i))))
             return false;
     }

@@ -1,5 +1,5 @@
-/* An attempt's end: its outputs into storage, then one transition that makes all of it true at once. Whatever the disk refuses is kept and
- * tried again; until then the job is RUNNING in the store, because its result is not safe. */
+/* An attempt's end: its outputs into storage, then one transition that makes all of it true at once. Whatever the
+ * disk refuses is kept and tried again; until then the job is RUNNING in the store, because its result is not safe. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>

@@ -11,7 +11,8 @@
 
 enum { RUNNER_DESCRIPTOR = 3 };
 
-/* Nothing of the server's goes along but one socket and stderr: no environment, no descriptor, no signal mask, no terminal. */
+/* Nothing of the server's goes along but one socket and stderr: no environment, no descriptor, no signal mask, no
+ * terminal. */
 static int spawn(const char *program, char *const *argv, char *const *environment, int socket, pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
@@ -41,8 +42,17 @@ bool child_spawn(struct jobs *jobs, int *ret_fd, struct fault *fault)
     own(freep) char *uid = xprintf("%u", (unsigned)options->run_as_uid);
     own(freep) char *gid = xprintf("%u", (unsigned)options->run_as_gid);
     own(freep) char *home = xprintf("HOME=%s", options->work_folder);
-    char *argv[] = {(char *)"bailiff", (char *)"runner", (char *)"--socket-fd", (char *)"3", (char *)"--work",
-                    (char *)options->work_folder, (char *)"--uid", uid, (char *)"--gid", gid, NULL};
+    char *argv[] = {(char *)"bailiff",
+                    (char *)"runner",
+                    (char *)"--socket-fd",
+                    (char *)"3",
+                    (char *)"--work",
+                    (char *)options->work_folder,
+                    (char *)"--uid",
+                    uid,
+                    (char *)"--gid",
+                    gid,
+                    NULL};
     char *environment[] = {(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", home,
                            (char *)"LANG=C.UTF-8", NULL};
     int ends[2];

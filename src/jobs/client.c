@@ -15,7 +15,7 @@
 enum {
     GREETING_TIMEOUT_MS = 150000, /* a runner first waits until an earlier one's processes are gone */
     CHILD_EXIT_MS = 15000,
-    LOST_MAX_MS = 30000,          /* how long attempts may stay RUNNING without word from a new runner */
+    LOST_MAX_MS = 30000, /* how long attempts may stay RUNNING without word from a new runner */
 };
 
 static bool connect_to(const char *path, int *ret_fd, struct fault *fault)
@@ -48,9 +48,10 @@ static bool check_user(struct jobs *jobs, int fd, struct fault *fault)
         return fault_internal(fault, "The runner's user cannot be found out: %s.", strerror(errno));
     jobs->same_user = peer.uid == geteuid();
     if ((jobs->same_user || peer.uid == 0) && !options->allow_same_user)
-        return fault_set(fault, FAULT_INVALID,
-                         "Users' code would run as the server's own user and could read its keys: set execution.user or "
-                         "execution.socket, or, for development only, execution.same_user: unsafe.");
+        return fault_set(
+            fault, FAULT_INVALID,
+            "Users' code would run as the server's own user and could read its keys: set execution.user or "
+            "execution.socket, or, for development only, execution.same_user: unsafe.");
     jobs->client.uid = peer.uid;
     jobs->client.group = jobs->same_user ? 0 : peer.gid;
     return true;
@@ -78,7 +79,8 @@ bool client_open(struct jobs *jobs, struct fault *fault)
     struct client *client = &jobs->client;
     own(closep) int fd = -1;
 
-    if (!(jobs->options.socket_path ? connect_to(jobs->options.socket_path, &fd, fault) : child_spawn(jobs, &fd, fault)))
+    if (!(jobs->options.socket_path ? connect_to(jobs->options.socket_path, &fd, fault)
+                                    : child_spawn(jobs, &fd, fault)))
         return false;
     client->kill_ms = 0;
     client->generation++;
@@ -111,7 +113,8 @@ void client_broken(struct jobs *jobs, const struct fault *fault)
 
     if (client->state == CLIENT_DOWN)
         return;
-    log_write(jobs->log, LOG_ERROR, "runner.lost", fault->message, L_STR("detail", fault->detail[0] ? fault->detail : NULL));
+    log_write(jobs->log, LOG_ERROR, "runner.lost", fault->message,
+              L_STR("detail", fault->detail[0] ? fault->detail : NULL));
     if (client->state == CLIENT_READY)
         client->lost_ms = now_ms;
     client_drop(client);
@@ -135,11 +138,13 @@ static bool take_hello(struct jobs *jobs, const struct answer *answer, struct fa
                          (long long)answer->uid, (unsigned)client->uid);
     own(closep) int folder = open(answer->work, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (folder < 0 || fstat(folder, &st) < 0 || st.st_uid != client->uid)
-        return fault_set(fault, FAULT_INVALID, "The runner's work folder %s cannot be opened or is not its own.", answer->work);
+        return fault_set(fault, FAULT_INVALID, "The runner's work folder %s cannot be opened or is not its own.",
+                         answer->work);
     if (!answer->storage_readable)
-        return fault_set(fault, FAULT_INVALID,
-                         "The runner's user cannot reach %s: give its group the right to enter (x) the folders that lead there.",
-                         jobs->options.storage_folder);
+        return fault_set(
+            fault, FAULT_INVALID,
+            "The runner's user cannot reach %s: give its group the right to enter (x) the folders that lead there.",
+            jobs->options.storage_folder);
     client->folder = folder;
     folder = -1;
     client->work = xstrdup(answer->work);
@@ -149,7 +154,8 @@ static bool take_hello(struct jobs *jobs, const struct answer *answer, struct fa
     client->lost_ms = 0;
     atomic_store(&jobs->connected, true);
     attempts_connection_lost(jobs);
-    log_write(jobs->log, LOG_INFO, "runner.ready", "The runner is ready.", L_INT("pid", answer->pid), L_INT("uid", answer->uid));
+    log_write(jobs->log, LOG_INFO, "runner.ready", "The runner is ready.", L_INT("pid", answer->pid),
+              L_INT("uid", answer->uid));
     return true;
 }
 
@@ -246,8 +252,9 @@ void client_step(struct jobs *jobs, int64_t now_ms)
         fault_unavailable(&fault, 1, "The runner did not greet in time.");
         client_broken(jobs, &fault);
     }
-    /* A runner that cannot be had again: its keepers ended theirs when it went, so what it ran is not running. */
-    if (client->lost_ms != 0 && now_ms >= client->lost_ms + LOST_MAX_MS) {
+    /* A runner that cannot be had again: its keepers ended theirs when it went, so what it ran is not running. While a
+     * new one greets it is making sure of that itself. */
+    if (client->state == CLIENT_DOWN && client->lost_ms != 0 && now_ms >= client->lost_ms + LOST_MAX_MS) {
         client->lost_ms = 0;
         attempts_connection_lost(jobs);
     }

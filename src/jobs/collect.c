@@ -8,7 +8,7 @@
 #include "jobs/thread.h"
 
 enum {
-    COLLECT_DELAY_MS = 10000,  /* whoever just read the data node may be about to open its file */
+    COLLECT_DELAY_MS = 10000, /* whoever just read the data node may be about to open its file */
     COLLECT_AT_ONCE = 32,
     COLLECT_STALLED_MS = 5000, /* a start that takes so long may have seen an older state */
 };
@@ -85,8 +85,8 @@ void collect_step(struct jobs *jobs, int64_t now_ms)
 
     if (!jobs->old_files || starts_stall(jobs, now_ms))
         return;
-    for (unsigned i = 0; i < COLLECT_AT_ONCE && jobs->old_files && now_ms - jobs->old_files->since_ms >= COLLECT_DELAY_MS;
-         i++) {
+    for (unsigned i = 0;
+         i < COLLECT_AT_ONCE && jobs->old_files && now_ms - jobs->old_files->since_ms >= COLLECT_DELAY_MS; i++) {
         struct old_file *old = take_first(jobs);
         if (is_read(jobs, old->file))
             collect_add(jobs, old->file); /* later again */

@@ -50,8 +50,7 @@ static bool stat_parse(const char *text, struct process *ret_process)
     long threads;
     unsigned long long started;
 
-    if (!rest || sscanf(rest + 1,
-                        " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
+    if (!rest || sscanf(rest + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
                         &state, &parent, &threads, &started) != 4)
         return false;
     ret_process->parent = parent;

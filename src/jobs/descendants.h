@@ -1,7 +1,8 @@
 /* Finding and ending every descendant of this process: the reason why "canceled" can be believed.
  *
- * The process must be a child subreaper, so that whatever its descendants leave behind becomes its own child. Linux's /proc
- * is read; a signal goes through a pidfd whose process was looked at again, so that no re-used number is hit. One thread. */
+ * The process must be a child subreaper, so that whatever its descendants leave behind becomes its own child. Linux's
+ * /proc is read; a signal goes through a pidfd whose process was looked at again, so that no re-used number is hit.
+ * One thread. */
 #ifndef JOBS_DESCENDANTS_H
 #define JOBS_DESCENDANTS_H
 
@@ -34,7 +35,8 @@ struct spared {
 };
 /* Sends the signal to every living descendant but those spared; returns how many there are. Signal 0 only counts. */
 size_t census_signal(struct census *census, struct spared spared, int signal);
-/* Kills every process of our own user in whose environment stands `entry` ("NAME=value"), this one spared; how many there were. */
+/* Kills every process of our own user in whose environment stands `entry` ("NAME=value"), this one spared; how many
+ * there were. */
 size_t census_kill_marked(struct census *census, const char *entry);
 
 /* A moment, to be compared with later: if no process was born in between, none needs to be looked for. */

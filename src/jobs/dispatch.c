@@ -1,4 +1,5 @@
-/* Which job is next: PENDING ones in the order of their creation. Only a few ids are held here; the store has the rest. */
+/* Which job is next: PENDING ones in the order of their creation. Only a few ids are held here; the store has the
+ * rest. */
 #include "bailiff/clock.h"
 #include "jobs/thread.h"
 

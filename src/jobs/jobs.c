@@ -35,7 +35,8 @@ char *jobs_storage_path(struct jobs *jobs, const char *file)
     return xprintf("%s/%s", jobs->options.storage_folder, file);
 }
 
-/* Entered by the runner's group, listed by nobody else: names of files are no secret, but their list is nobody's business. */
+/* Entered by the runner's group, listed by nobody else: names of files are no secret, but their list is nobody's
+ * business. */
 static bool storage_folder_make(struct jobs *jobs, const char *path, bool shared, struct fault *fault)
 {
     if (!folder_make(path, 0700, fault))
@@ -50,13 +51,11 @@ static bool storage_folder_make(struct jobs *jobs, const char *path, bool shared
 static bool storage_make(struct jobs *jobs, struct fault *fault)
 {
     const char *root = jobs->options.storage_folder;
-    struct stat st;
-    bool fresh = stat(root, &st) < 0; /* a folder that was there has been laid out by the operator */
     own(freep) char *results = jobs_storage_path(jobs, "results");
     own(freep) char *defaults = jobs_storage_path(jobs, "defaults");
     own(freep) char *logs = jobs_storage_path(jobs, "logs");
 
-    return storage_folder_make(jobs, root, fresh, fault) && storage_folder_make(jobs, results, true, fault) &&
+    return storage_folder_make(jobs, root, true, fault) && storage_folder_make(jobs, results, true, fault) &&
            storage_folder_make(jobs, defaults, true, fault) && storage_folder_make(jobs, logs, false, fault) &&
            mover_new(results, jobs->client.group, jobs->inbox, &jobs->mover, fault);
 }
@@ -78,8 +77,9 @@ static void options_copy(struct jobs *jobs, const struct jobs_options *options)
 static bool options_check(const struct jobs_options *options, struct fault *fault)
 {
     if (options->run_as_uid != 0 && geteuid() != 0)
-        return fault_set(fault, FAULT_INVALID, "Only root can run users' code as another user: start the server as root, "
-                                               "or run the runner on its own and set execution.socket.");
+        return fault_set(fault, FAULT_INVALID,
+                         "Only root can run users' code as another user: start the server as root, "
+                         "or run the runner on its own and set execution.socket.");
     if (options->storage_folder[0] != '/' || options->python[0] != '/' || options->package[0] != '/')
         return fault_set(fault, FAULT_INVALID, "The paths of storage, Python and package must be absolute.");
     return true;
@@ -185,7 +185,8 @@ bool jobs_start(struct jobs *jobs, struct store *store, const struct manifest *m
     jobs->pending_more = true;
     /* The runner has greeted: nothing that ran before is alive. Only then may jobs that were RUNNING begin again. */
     if (!client_pump(jobs, client_greeted, GREETED_TIMEOUT_MS, fault) || !recover(jobs, fault) ||
-        !store_reader_open(store, &jobs->reader, fault) || !collect_orphans(jobs, fault) || !publish_recover(jobs, fault))
+        !store_reader_open(store, &jobs->reader, fault) || !collect_orphans(jobs, fault) ||
+        !publish_recover(jobs, fault))
         return false;
     store_reader_turn_end(jobs->reader);
     return thread_start(jobs, fault);

@@ -39,7 +39,8 @@ static bool keeper_init(struct keeper *keeper, struct fault *fault)
 {
     sigset_t watched;
 
-    *keeper = (struct keeper){.worker.output = -1, .command.output = -1, .lock = -1, .signals = -1, .null = -1, .presence = -1};
+    *keeper = (struct keeper){
+        .worker.output = -1, .command.output = -1, .lock = -1, .signals = -1, .null = -1, .presence = -1};
     keeper->worker_link.fd = -1;
     keeper->census.last = -1;
     link_init(&keeper->runner, RUNNER_DESCRIPTOR);

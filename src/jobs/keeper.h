@@ -1,7 +1,9 @@
-/* The keeper process: looks after one thing at a time that the users' code does, and answers only when nothing of it is left.
+/* The keeper process: looks after one thing at a time that the users' code does, and answers only when nothing of it
+ * is left.
  *
- * It is a child subreaper with a worker (a Python process that lives on between attempts) or a command below it. Between the runner,
- * which may send `cancel` at any time, and processes that may do anything at all, it is a small state machine. One thread. */
+ * It is a child subreaper with a worker (a Python process that lives on between attempts) or a command below it.
+ * Between the runner, which may send `cancel` at any time, and processes that may do anything at all, it is a small
+ * state machine. One thread. */
 #ifndef JOBS_KEEPER_H
 #define JOBS_KEEPER_H
 
@@ -13,8 +15,8 @@ enum {
     KEEPER_READ_TIMEOUT_MS = 60000,
     KEEPER_LOCK_TIMEOUT_MS = 60000,
     KEEPER_GRACE_MAX_MS = 600000,
-    KEEPER_QUEUE_MAX = 262144,  /* bytes to the runner; above it the job's output waits in its pipe */
-    KEEPER_TEXT_MAX = 262144,   /* of a stack trace */
+    KEEPER_QUEUE_MAX = 262144, /* bytes to the runner; above it the job's output waits in its pipe */
+    KEEPER_TEXT_MAX = 262144,  /* of a stack trace */
 };
 
 enum keeper_state {
@@ -70,7 +72,8 @@ void keeper_child_exited(struct keeper *keeper, pid_t pid, int status);
 void keeper_worker_hear(struct keeper *keeper); /* reads what the worker says */
 void keeper_step(struct keeper *keeper, int64_t now_ms);
 int keeper_timeout(const struct keeper *keeper, int64_t now_ms); /* for poll */
-/* Decides the outcome (once: the first cause is the true one) and begins to end what is left. error and stacktrace may be NULL. */
+/* Decides the outcome (once: the first cause is the true one) and begins to end what is left. error and stacktrace
+ * may be NULL. */
 void keeper_conclude(struct keeper *keeper, enum attempt_result result, const char *error, const char *stacktrace);
 
 /* keeper_ending.c */

@@ -132,8 +132,8 @@ static const char *output_missing(const struct request *request)
     for (size_t i = 0; i < json_array_size(request->outputs); i++) {
         struct node_message node;
         struct stat st;
-        if (!node_message_read(json_array_get(request->outputs, i), &node) || !node.path ||
-            lstat(node.path, &st) < 0 || !S_ISREG(st.st_mode))
+        if (!node_message_read(json_array_get(request->outputs, i), &node) || !node.path || lstat(node.path, &st) < 0 ||
+            !S_ISREG(st.st_mode))
             return json_string_value(json_object_get(json_array_get(request->outputs, i), "config_id"));
     }
     return NULL;
@@ -219,7 +219,8 @@ static void worker_answered(struct keeper *keeper, const struct worker_answer *a
     } else if (answer->ok)
         conclude_success(keeper);
     else
-        keeper_conclude(keeper, ATTEMPT_FAILED, answer->error ? answer->error : "The function failed.", answer->stacktrace);
+        keeper_conclude(keeper, ATTEMPT_FAILED, answer->error ? answer->error : "The function failed.",
+                        answer->stacktrace);
 }
 
 /* Takes what was received; false if it is not the protocol. */
@@ -270,8 +271,8 @@ void keeper_step(struct keeper *keeper, int64_t now_ms)
     if (keeper->state == KEEPER_LOCKING)
         lock_step(keeper, now_ms);
     if (keeper->state == KEEPER_RUNNING && keeper->deadline_ms != 0 && now_ms >= keeper->deadline_ms) {
-        own(freep) char *error = xprintf("The task ran longer than its limit of %g s.",
-                                         (double)keeper->request.timeout_ms / 1000);
+        own(freep) char *error =
+            xprintf("The task ran longer than its limit of %g s.", (double)keeper->request.timeout_ms / 1000);
         if (keeper_is_reading(keeper))
             worker_broke(keeper, "Reading the data node took longer than a minute.");
         else

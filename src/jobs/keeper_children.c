@@ -20,7 +20,8 @@ static void common_environment(struct keeper *keeper, struct strings *strings, s
     strings_set(strings, arena, "PATH", search_path());
     strings_set(strings, arena, "HOME", home);
     strings_set(strings, arena, "LANG", "C.UTF-8");
-    strings_set(strings, arena, "BAILIFF_WORK", keeper->work); /* by it a later runner finds what this one left behind */
+    strings_set(strings, arena, "BAILIFF_WORK",
+                keeper->work); /* by it a later runner finds what this one left behind */
 }
 
 /* Starts it with a new pipe for its output. */
@@ -89,12 +90,16 @@ bool keeper_run_command(struct keeper *keeper, struct fault *fault)
     if (!file)
         return fault_set(fault, FAULT_INVALID, "The command %s is not found on the runner's PATH (%s).", argv.items[0],
                          search_path());
-    struct spawn spawn = {.file = file, .argv = argv.items, .environment = environment.items, .folder = request->work,
-                          .null = keeper->null, .socket = -1};
+    struct spawn spawn = {.file = file,
+                          .argv = argv.items,
+                          .environment = environment.items,
+                          .folder = request->work,
+                          .null = keeper->null,
+                          .socket = -1};
     if (!child_start(&spawn, &keeper->command, fault))
         return false;
-    /* If the command is the newest process there is, it has no child yet: from now on the birth of any would be seen. Only a worker
-     * could have left somebody before. */
+    /* If the command is the newest process there is, it has no child yet: from now on the birth of any would be seen.
+     * Only a worker could have left somebody before. */
     struct census_mark mark = census_mark(&keeper->census);
     if (keeper->worker.pid == 0 && mark.last_pid == keeper->command.pid)
         keeper->clean = mark;
@@ -119,8 +124,12 @@ static bool worker_start(struct keeper *keeper, struct fault *fault)
         return fault_unavailable(fault, 1, "No socket can be made: %s.", strerror(errno));
     own(closep) int theirs = ends[1];
     own(closep) int ours = ends[0];
-    struct spawn spawn = {.file = keeper->python, .argv = argv.items, .environment = environment.items, .folder = home,
-                          .null = keeper->null, .socket = theirs};
+    struct spawn spawn = {.file = keeper->python,
+                          .argv = argv.items,
+                          .environment = environment.items,
+                          .folder = home,
+                          .null = keeper->null,
+                          .socket = theirs};
     if (!child_start(&spawn, &keeper->worker, fault))
         return false;
     link_done(&keeper->worker_link);

@@ -126,7 +126,8 @@ void keeper_end_step(struct keeper *keeper, int64_t now_ms)
         if (!end_descendants(keeper, now_ms))
             return;
         keeper->gone = true;
-        /* What is in the pipe now was written before the end. A worker's pipe stays open, and what its threads add is not ours. */
+        /* What is in the pipe now was written before the end. A worker's pipe stays open, and what its threads add is
+         * not ours. */
         struct child *speaker = request_is_command(&keeper->request) ? &keeper->command : &keeper->worker;
         if (speaker->output < 0 || ioctl(speaker->output, FIONREAD, &waiting) < 0)
             waiting = 0;

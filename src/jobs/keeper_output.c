@@ -1,4 +1,5 @@
-/* What the users' code writes to stdout and stderr: forwarded up to a limit, then swallowed, so that nobody blocks on a full pipe. */
+/* What the users' code writes to stdout and stderr: forwarded up to a limit, then swallowed, so that nobody blocks on
+ * a full pipe. */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>

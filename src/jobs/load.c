@@ -51,7 +51,8 @@ static bool ask(struct jobs *jobs, const char *application, struct text *errors,
 }
 
 /* Opens <work>/loads/<request>/<name>[/<below>]; the answer's own paths are not even looked at. */
-static bool open_loaded(struct jobs *jobs, const char *name, const char *below, uint64_t max, int *ret_fd, struct fault *fault)
+static bool open_loaded(struct jobs *jobs, const char *name, const char *below, uint64_t max, int *ret_fd,
+                        struct fault *fault)
 {
     own(freep) char *number = xprintf("%lld", (long long)jobs->load.number);
     own(closep) int loads = openat(jobs->client.folder, "loads", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -148,7 +149,8 @@ static bool settle(int folder, const char *temporary, int fd, const char *stem, 
     return fault_set(fault, FAULT_INVALID, "A default cannot be stored as %s: %s.", stem, strerror(errno));
 }
 
-static bool store_default(struct jobs *jobs, int folder, struct data_node_config *node, struct arena *arena, struct fault *fault)
+static bool store_default(struct jobs *jobs, int folder, struct data_node_config *node, struct arena *arena,
+                          struct fault *fault)
 {
     const char *temporary = ".incoming";
     own(closep) int from = -1;

@@ -25,15 +25,34 @@ struct member {
     enum kind kind;
     size_t offset, flag;
 };
-#define R(name, kind, field) {name, kind, offsetof(struct request, field), 0}
-#define A(name, kind, field) {name, kind, offsetof(struct answer, field), 0}
-#define A_CODE(name, field, has) {name, CODE_OR_NULL, offsetof(struct answer, field), offsetof(struct answer, has)}
-#define N(name, kind, field) {name, kind, offsetof(struct node_message, field), 0}
-#define W(name, kind, field) {name, kind, offsetof(struct worker_answer, field), 0}
+#define R(name, kind, field)                           \
+    {                                                  \
+        name, kind, offsetof(struct request, field), 0 \
+    }
+#define A(name, kind, field)                          \
+    {                                                 \
+        name, kind, offsetof(struct answer, field), 0 \
+    }
+#define A_CODE(name, field, has)                                                         \
+    {                                                                                    \
+        name, CODE_OR_NULL, offsetof(struct answer, field), offsetof(struct answer, has) \
+    }
+#define N(name, kind, field)                                \
+    {                                                       \
+        name, kind, offsetof(struct node_message, field), 0 \
+    }
+#define W(name, kind, field)                                 \
+    {                                                        \
+        name, kind, offsetof(struct worker_answer, field), 0 \
+    }
 
 static const struct member NODE_MEMBERS[] = {
-    N("id", TEXT, id), N("config_id", TEXT, config_id), N("storage_type", TEXT, storage_type),
-    N("properties", OBJECT, properties), N("path", TEXT_OR_NULL, path), {0},
+    N("id", TEXT, id),
+    N("config_id", TEXT, config_id),
+    N("storage_type", TEXT, storage_type),
+    N("properties", OBJECT, properties),
+    N("path", TEXT_OR_NULL, path),
+    {0},
 };
 
 static const struct member REQUEST_MEMBERS[REQUEST_OP_COUNT][16] = {
@@ -49,8 +68,8 @@ static const struct member REQUEST_MEMBERS[REQUEST_OP_COUNT][16] = {
                        R("work", TEXT_OR_NULL, work)},
     [REQUEST_CANCEL] = {R("attempt", POSITIVE, attempt)},
     [REQUEST_READ] = {R("request", POSITIVE, number), R("root", PATH, root), R("storage_type", TEXT, storage_type),
-                      R("path", PATH, path), R("properties", OBJECT, properties),
-                      R("filter", OBJECT_OR_NULL, filter), R("result", TEXT_OR_NULL, result)},
+                      R("path", PATH, path), R("properties", OBJECT, properties), R("filter", OBJECT_OR_NULL, filter),
+                      R("result", TEXT_OR_NULL, result)},
     [REQUEST_PUBLISH] = {R("request", POSITIVE, number), R("source", PATH, source), R("path", PATH, path)},
     [REQUEST_RELEASE] = {R("attempt", POSITIVE, attempt)},
     [REQUEST_FORGET] = {R("request", POSITIVE, number)},
@@ -71,14 +90,18 @@ static const struct member ANSWER_MEMBERS[ANSWER_OP_COUNT][16] = {
 };
 
 static const struct member WORKER_MEMBERS[] = {
-    W("op", TEXT, op), W("ok", BOOLEAN, ok), W("restart", BOOLEAN, restart), W("error", TEXT_OR_NULL, error),
-    W("stacktrace", TEXT_OR_NULL, stacktrace), W("kind", TEXT_OR_NULL, kind), {0},
+    W("op", TEXT, op),
+    W("ok", BOOLEAN, ok),
+    W("restart", BOOLEAN, restart),
+    W("error", TEXT_OR_NULL, error),
+    W("stacktrace", TEXT_OR_NULL, stacktrace),
+    W("kind", TEXT_OR_NULL, kind),
+    {0},
 };
 
 static const char *const REQUEST_NAMES[] = {
 #define X(name, wire) wire,
-    REQUEST_OPS(X)
-};
+    REQUEST_OPS(X)};
 static const char *const ANSWER_NAMES[] = {ANSWER_OPS(X)};
 static const char *const RESULT_NAMES[] = {ATTEMPT_RESULTS(X)};
 #undef X
@@ -298,8 +321,7 @@ bool request_read(struct span body, struct request *ret_request, struct fault *f
     own(json_freep) json_t *object = NULL;
     size_t op = 0;
 
-    if (!object_read(body, &object, fault) ||
-        !op_read(object, REQUEST_NAMES, ARRAY_LEN(REQUEST_NAMES), &op, fault))
+    if (!object_read(body, &object, fault) || !op_read(object, REQUEST_NAMES, ARRAY_LEN(REQUEST_NAMES), &op, fault))
         return false;
     struct request request = {.op = (enum request_op)op};
     if (!members_read(object, REQUEST_MEMBERS[op], &request))

@@ -1,5 +1,5 @@
-/* The messages of PROTOCOL.md as checked structs. Whoever sent them may be hostile: each member's type and range is checked here, once,
- * before anybody looks at it. Pure. */
+/* The messages of PROTOCOL.md as checked structs. Whoever sent them may be hostile: each member's type and range is
+ * checked here, once, before anybody looks at it. Pure. */
 #ifndef JOBS_MESSAGE_H
 #define JOBS_MESSAGE_H
 
@@ -13,28 +13,28 @@ enum {
 };
 
 /* ---- towards the users' code ---- */
-#define REQUEST_OPS(X)                                                                                                 \
-    X(REQUEST_HELLO, "hello")                                                                                          \
-    X(REQUEST_LOAD, "load")                                                                                            \
-    X(REQUEST_START, "start")                                                                                          \
-    X(REQUEST_CANCEL, "cancel")                                                                                        \
-    X(REQUEST_READ, "read")                                                                                            \
-    X(REQUEST_PUBLISH, "publish")                                                                                      \
-    X(REQUEST_RELEASE, "release")                                                                                      \
+#define REQUEST_OPS(X)            \
+    X(REQUEST_HELLO, "hello")     \
+    X(REQUEST_LOAD, "load")       \
+    X(REQUEST_START, "start")     \
+    X(REQUEST_CANCEL, "cancel")   \
+    X(REQUEST_READ, "read")       \
+    X(REQUEST_PUBLISH, "publish") \
+    X(REQUEST_RELEASE, "release") \
     X(REQUEST_FORGET, "forget")
 /* ---- towards the server ---- */
-#define ANSWER_OPS(X)                                                                                                  \
-    X(ANSWER_HELLO, "hello")                                                                                           \
-    X(ANSWER_LOADED, "loaded")                                                                                         \
-    X(ANSWER_STARTED, "started")                                                                                       \
-    X(ANSWER_ENDED, "ended")                                                                                           \
-    X(ANSWER_READ, "read")                                                                                             \
+#define ANSWER_OPS(X)            \
+    X(ANSWER_HELLO, "hello")     \
+    X(ANSWER_LOADED, "loaded")   \
+    X(ANSWER_STARTED, "started") \
+    X(ANSWER_ENDED, "ended")     \
+    X(ANSWER_READ, "read")       \
     X(ANSWER_PUBLISHED, "published")
-#define ATTEMPT_RESULTS(X)                                                                                             \
-    X(ATTEMPT_COMPLETED, "completed")                                                                                  \
-    X(ATTEMPT_FAILED, "failed")                                                                                        \
-    X(ATTEMPT_CANCELED, "canceled")                                                                                    \
-    X(ATTEMPT_TIMED_OUT, "timed_out")                                                                                  \
+#define ATTEMPT_RESULTS(X)            \
+    X(ATTEMPT_COMPLETED, "completed") \
+    X(ATTEMPT_FAILED, "failed")       \
+    X(ATTEMPT_CANCELED, "canceled")   \
+    X(ATTEMPT_TIMED_OUT, "timed_out") \
     X(ATTEMPT_LOST, "lost")
 #define X(name, wire) name,
 enum request_op { REQUEST_OPS(X) REQUEST_OP_COUNT };

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bailiff/file.h"
+
 enum { COPY_SIZE = 131072, BATCH_MAX = 64 };
 
 struct mover {
@@ -54,7 +56,8 @@ bool open_handed_over(int folder, char *const *names, uid_t owner, uint64_t size
 
     for (size_t i = 0; fd >= 0 && i < 3 && names[i]; i++) {
         bool last = i == 2 || !names[i + 1];
-        int next = openat(fd, names[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (last ? 0 : O_DIRECTORY));
+        int next =
+            openat(fd, names[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (last ? 0 : O_DIRECTORY));
         int error = errno;
         closep(&fd);
         fd = next;
@@ -88,7 +91,8 @@ bool copy_handed_over(int from, int to, uint64_t size_max, uint64_t *ret_size, s
             break;
         size += (uint64_t)got;
         if (size > size_max) /* it grew meanwhile */
-            return fault_set(fault, FAULT_INVALID, "A file is larger than the limit (%llu).", (unsigned long long)size_max);
+            return fault_set(fault, FAULT_INVALID, "A file is larger than the limit (%llu).",
+                             (unsigned long long)size_max);
         for (ssize_t done = 0; done < got;) {
             ssize_t put = write(to, piece + done, (size_t)(got - done));
             if (put < 0 && errno != EINTR)
@@ -100,18 +104,34 @@ bool copy_handed_over(int from, int to, uint64_t size_max, uint64_t *ret_size, s
     return true;
 }
 
+/* Some file systems, overlays among them, have no files without a name: those are unlinked at once. */
+static int temporary_open(struct mover *mover)
+{
+    char name[UUID_TEXT_SIZE + 1] = ".";
+    int fd = openat(mover->results, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+        return fd;
+    uuid4(name + 1);
+    fd = openat(mover->results, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)
+        unlinkat(mover->results, name, 0);
+    return fd;
+}
+
 static bool target_open(struct mover *mover, struct moved_file *file, struct fault *fault)
 {
     if (file->to) {
         unlinkat(mover->results, file->to, 0); /* of a try that failed: the name is this attempt's own */
         file->fd = openat(mover->results, file->to, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     } else
-        file->fd = openat(mover->results, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+        file->fd = temporary_open(mover);
     if (file->fd < 0)
         return fault_unavailable(fault, 5, "A file cannot be made in storage: %s.", strerror(errno));
     if (!file->to)
         return true;
-    /* Without the right to give the file to that group it stays ours; whether the runner can read was asked at the start. */
+    /* Without the right to give the file to that group it stays ours; whether the runner can read was asked at the
+     * start. */
     if (mover->group != 0 && fchown(file->fd, (uid_t)-1, mover->group) < 0 && errno != EPERM)
         return fault_unavailable(fault, 5, "A file's group cannot be set: %s.", strerror(errno));
     if (fchmod(file->fd, 0440) < 0)

@@ -1,5 +1,5 @@
-/* Data nodes with a path of the user's own: after the commit the new value is written there, too. The intent is in the store, so that it is
- * done however often everything crashes in between; the data node stays locked until then. */
+/* Data nodes with a path of the user's own: after the commit the new value is written there, too. The intent is in
+ * the store, so that it is done however often everything crashes in between; the data node stays locked until then. */
 #include "bailiff/clock.h"
 #include "jobs/thread.h"
 
@@ -58,8 +58,9 @@ static void try_again(struct publication *publication, const char *why)
     publication->number = 0;
     publication->committing = false;
     publication->retry_ms = jobs_backoff(&publication->failures, clock_mono_ms());
-    log_write(publication->jobs->log, LOG_WARNING, "data_node.publish", why, L_STR("data_node", publication->data_node_id),
-              L_STR("path", publication->path), L_INT("tries", publication->failures));
+    log_write(publication->jobs->log, LOG_WARNING, "data_node.publish", why,
+              L_STR("data_node", publication->data_node_id), L_STR("path", publication->path),
+              L_INT("tries", publication->failures));
 }
 
 static void published_finished(struct jobs *jobs, void *subject, struct change *change)

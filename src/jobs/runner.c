@@ -96,8 +96,8 @@ static int64_t check_overdue(struct runner *runner)
             continue;
         int64_t left = slot->overdue_ms - now_ms;
         if (left <= 0) {
-            log_write(runner->options->log, LOG_WARNING, "runner.keeper", "A keeper did not answer in time and was ended.",
-                      L_INT("pid", slot->pid));
+            log_write(runner->options->log, LOG_WARNING, "runner.keeper",
+                      "A keeper did not answer in time and was ended.", L_INT("pid", slot->pid));
             slot_end(runner, slot);
         } else if (least < 0 || left < least)
             least = left;
@@ -116,7 +116,8 @@ static int turn_timeout(struct runner *runner)
     return (int)MIN(timeout, (int64_t)INT32_MAX);
 }
 
-/* Waits for something to happen and hears keepers and signals; *ret_server says whether the server is to be heard, too. */
+/* Waits for something to happen and hears keepers and signals; *ret_server says whether the server is to be heard,
+ * too. */
 static bool runner_turn(struct runner *runner, bool *ret_server, struct fault *fault)
 {
     struct pollfd fds[ARRAY_LEN(runner->slots) + 2];
@@ -208,8 +209,14 @@ static bool listen_and_serve(struct runner *runner, struct fault *fault)
 int runner_run(const struct runner_options *options)
 {
     own(runner_done) struct runner runner = {
-        .options = options, .lock = -1, .signals = -1, .listener = -1, .null = -1, .server.fd = -1,
-        .census.last = -1, .trash.fd = -1,
+        .options = options,
+        .lock = -1,
+        .signals = -1,
+        .listener = -1,
+        .null = -1,
+        .server.fd = -1,
+        .census.last = -1,
+        .trash.fd = -1,
     };
     struct fault fault = {0};
 

@@ -1,12 +1,16 @@
 /* The runner process: owns the work folder and a pool of keepers, and passes messages between them and the server.
  *
- * Its user is the users' code's, so the server trusts nothing that it says. It trusts its keepers only as far as each speaks of the
- * one thing that it was given to do. One thread, one poll loop.
+ * Its user is the users' code's, so the server trusts nothing that it says. It trusts its keepers only as far as each
+ * speaks of the one thing that it was given to do. One thread, one poll loop.
  *
- *   <work>/lock            held by the runner           <work>/attempts/<attempt>/  folder of an attempt, outputs out-<index>
- *   <work>/keepers.lock    shared by its keepers        <work>/reads/<request>      result of a read
- *   <work>/locks/<job>     held by a job's attempt      <work>/loads/<request>/     a manifest and its defaults
- *   <work>/home            HOME of Python workers       <work>/trash/               what is to be deleted, a bit each turn */
+ *   <work>/lock                 held by the runner
+ *   <work>/keepers.lock         shared by its keepers
+ *   <work>/locks/<job>          held by the attempt of a job
+ *   <work>/attempts/<attempt>/  folder of an attempt, its outputs out-<index>
+ *   <work>/reads/<request>      result of a read
+ *   <work>/loads/<request>/     a manifest and its defaults
+ *   <work>/home                 HOME of Python workers
+ *   <work>/trash/               what is to be deleted, a bit each turn */
 #ifndef JOBS_RUNNER_H
 #define JOBS_RUNNER_H
 
@@ -18,23 +22,23 @@
 
 enum {
     RUNNER_WORKERS_MAX = 1024,
-    RUNNER_ERRANDS_MAX = 256,         /* reads and publications that wait for the one keeper that does them */
-    RUNNER_QUEUE_MAX = 1 << 20,     /* bytes to the server; above it keepers are not read */
+    RUNNER_ERRANDS_MAX = 256,   /* reads and publications that wait for the one keeper that does them */
+    RUNNER_QUEUE_MAX = 1 << 20, /* bytes to the server; above it keepers are not read */
     RUNNER_LOAD_TIMEOUT_MS = 110000,
     RUNNER_PUBLISH_TIMEOUT_MS = 600000,
-    RUNNER_SLACK_MS = 10000,        /* beyond its own limits a keeper is taken for dead */
+    RUNNER_SLACK_MS = 10000, /* beyond its own limits a keeper is taken for dead */
 };
 
 enum slot_use { SLOT_IDLE, SLOT_ATTEMPT, SLOT_LOAD, SLOT_ERRAND };
 
-struct slot { /* a keeper */
+struct slot {  /* a keeper */
     pid_t pid; /* 0: reaped */
     struct link link;
     enum slot_use use;
-    int64_t number;     /* of the attempt or request */
+    int64_t number; /* of the attempt or request */
     int64_t grace_ms;
     int64_t overdue_ms; /* when it must have answered; 0: never */
-    bool for_errands;     /* reads and publications only, so that they never wait behind jobs */
+    bool for_errands;   /* reads and publications only, so that they never wait behind jobs */
     bool warm;          /* has a Python worker, most likely */
     bool canceled;
     bool publishing;
@@ -70,17 +74,19 @@ struct runner {
 /* runner_setup.c */
 must_check bool runner_setup(struct runner *runner, struct fault *fault);
 must_check bool runner_listen(struct runner *runner, struct fault *fault);
-must_check bool runner_accept(struct runner *runner, int *ret_fd, struct fault *fault); /* *ret_fd -1: a stranger, or SIGTERM */
+must_check bool runner_accept(struct runner *runner, int *ret_fd,
+                              struct fault *fault); /* *ret_fd -1: a stranger, or SIGTERM */
 
 /* runner.c */
 void slot_hear(struct runner *runner, struct slot *slot); /* reads what the keeper says; ends it if it misbehaves */
 
 /* runner_slots.c */
-must_check bool slot_take(struct runner *runner, bool for_errands, bool warm, struct slot **ret_slot, struct fault *fault);
+must_check bool slot_take(struct runner *runner, bool for_errands, bool warm, struct slot **ret_slot,
+                          struct fault *fault);
 must_check bool slot_send(struct slot *slot, json_t *message, struct fault *fault);
-void slot_rest(struct slot *slot);                  /* it answered */
+void slot_rest(struct slot *slot);                       /* it answered */
 void slot_end(struct runner *runner, struct slot *slot); /* kills it; runner_bury does the rest */
-void slots_close(struct runner *runner);            /* tells all keepers to end; the server is gone */
+void slots_close(struct runner *runner);                 /* tells all keepers to end; the server is gone */
 void runner_reap(struct runner *runner);
 /* Ends what dead keepers left behind, then answers for them. True while there are any. */
 bool runner_bury(struct runner *runner);

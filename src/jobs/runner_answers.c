@@ -78,8 +78,8 @@ static void reply_load_errors(struct runner *runner, int64_t number, const char 
     own(text_done) struct text content = {0}, json = {0};
     own(json_freep) json_t *errors = NULL;
 
-    if (!file_read(path, ERRORS_FILE_MAX, &content, NULL) || !json_read(text_span(&content), "errors.json", &errors, NULL) ||
-        !json_is_array(errors)) {
+    if (!file_read(path, ERRORS_FILE_MAX, &content, NULL) ||
+        !json_read(text_span(&content), "errors.json", &errors, NULL) || !json_is_array(errors)) {
         reply_not_loaded(runner, number, NULL, error ? error : "The application could not be read.");
         return;
     }
@@ -169,7 +169,8 @@ bool runner_take_answer(struct runner *runner, struct slot *slot, struct frame f
     if (frame.type == FRAME_MESSAGE)
         return take_message(runner, slot, frame, fault);
     if (slot->use == SLOT_LOAD && frame.attempt == slot->number)
-        return fd_write_all(STDERR_FILENO, frame.body.data, frame.body.len) || true; /* what modules print when imported */
+        return fd_write_all(STDERR_FILENO, frame.body.data, frame.body.len) ||
+               true; /* what modules print when imported */
     if (slot->use != SLOT_ATTEMPT || frame.attempt != slot->number)
         return fault_set(fault, FAULT_INVALID, "A keeper forwarded output of what it was not given.");
     if (runner->server.fd >= 0)

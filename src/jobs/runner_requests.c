@@ -96,8 +96,7 @@ static void take_start(struct runner *runner, const struct request *request)
     slot->grace_ms = request->grace_ms;
     slot->warm |= !request_is_command(request);
     if (request->timeout_ms > 0)
-        slot->overdue_ms =
-            clock_mono_ms() + LOCK_WAIT_MS + request->timeout_ms + request->grace_ms + RUNNER_SLACK_MS;
+        slot->overdue_ms = clock_mono_ms() + LOCK_WAIT_MS + request->timeout_ms + request->grace_ms + RUNNER_SLACK_MS;
 }
 
 static void take_cancel(struct runner *runner, const struct request *request)

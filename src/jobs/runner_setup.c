@@ -24,7 +24,8 @@ static void sleep_ms(long ms)
     nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
 }
 
-/* Makes the folder ours, while we may still be root. Never through a link: an earlier runner's user could have laid one. */
+/* Makes the folder ours, while we may still be root. Never through a link: an earlier runner's user could have laid
+ * one. */
 static bool work_folder_make(struct runner *runner, struct fault *fault)
 {
     const struct runner_options *options = runner->options;
@@ -155,7 +156,8 @@ bool runner_setup(struct runner *runner, struct fault *fault)
     sigaddset(&watched, SIGINT);
     runner->signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
     runner->null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (runner->signals < 0 || runner->null < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+    if (runner->signals < 0 || runner->null < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
+        prctl(PR_SET_DUMPABLE, 0) < 0)
         return fault_internal(fault, "The runner cannot be set up: %s.", strerror(errno));
     return census_init(&runner->census, fault) && work_folder_lock(runner, fault) && old_keepers_end(runner, fault) &&
            leftovers_end(runner, fault) && subfolders_make(runner, fault);

@@ -19,7 +19,8 @@ static void child_become(const struct spawn *spawn, pid_t parent, volatile int *
     sigemptyset(&none);
     setsid();
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && dup2(spawn->null, 0) == 0 &&
-        dup2(spawn->output, 1) == 1 && dup2(spawn->output, 2) == 2 && (spawn->socket < 0 || dup2(spawn->socket, 3) == 3) &&
+        dup2(spawn->output, 1) == 1 && dup2(spawn->output, 2) == 2 &&
+        (spawn->socket < 0 || dup2(spawn->socket, 3) == 3) &&
         syscall(SYS_close_range, spawn->socket < 0 ? 3U : 4U, ~0U, 0U) == 0 && chdir(spawn->folder) == 0 &&
         sigprocmask(SIG_SETMASK, &none, NULL) == 0)
         execve(spawn->file, spawn->argv, spawn->environment);
@@ -32,6 +33,9 @@ bool spawn_process(const struct spawn *spawn, pid_t *ret_pid, struct fault *faul
     volatile int error = 0;
     pid_t parent = getpid();
 
+    /* The commonest mistake, seen before there is a process. */
+    if (spawn->file[0] == '/' && access(spawn->file, X_OK) < 0)
+        return fault_set(fault, FAULT_INVALID, "%s cannot be started: %s.", spawn->file, strerror(errno));
     pid_t pid = vfork();
     if (pid == 0)
         child_become(spawn, parent, &error);

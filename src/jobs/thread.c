@@ -7,8 +7,8 @@
 #include "jobs/thread.h"
 
 enum {
-    TICK_MS = 1000,      /* for what need not be exact */
-    TICK_BUSY_MS = 20,   /* while something is about to happen that nobody announces */
+    TICK_MS = 1000,    /* for what need not be exact */
+    TICK_BUSY_MS = 20, /* while something is about to happen that nobody announces */
     STOP_SLACK_MS = 20000,
 };
 
@@ -64,7 +64,8 @@ static void turn(struct jobs *jobs)
     store_reader_turn_end(jobs->reader);
 }
 
-/* Everything has come to its end, or the disk refuses for too long: then start-up finds the jobs RUNNING and knows what to do. */
+/* Everything has come to its end, or the disk refuses for too long: then start-up finds the jobs RUNNING and knows
+ * what to do. */
 static bool finished(struct jobs *jobs)
 {
     int64_t now_ms = clock_mono_ms();

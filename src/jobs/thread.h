@@ -1,5 +1,5 @@
-/* What the job thread remembers. Everything here belongs to it, once it runs, but for what is said to be shared; before jobs_start it
- * belongs to the thread that starts up. All of it can be rebuilt from the store. */
+/* What the job thread remembers. Everything here belongs to it, once it runs, but for what is said to be shared;
+ * before jobs_start it belongs to the thread that starts up. All of it can be rebuilt from the store. */
 #ifndef JOBS_THREAD_H
 #define JOBS_THREAD_H
 
@@ -12,12 +12,13 @@
 #include "jobs/mover.h"
 
 enum {
-    PENDING_MAX = 256,       /* ids of waiting jobs in memory; the rest stays in the store */
-    BACKLOG_MAX = 64,        /* attempts that have ended and are not stored yet, beyond those that run */
-    READS_MAX = 64,          /* data nodes being read */
+    PENDING_MAX = 256, /* ids of waiting jobs in memory; the rest stays in the store */
+    BACKLOG_MAX = 64,  /* attempts that have ended and are not stored yet, beyond those that run */
+    READS_MAX = 64,    /* data nodes being read */
     PUBLISH_AT_ONCE = 16,
-    OLD_FILES_MAX = 65536,   /* beyond it they are found at the next start */
-    RETRY_MIN_MS = 100, RETRY_MAX_MS = 30000,
+    OLD_FILES_MAX = 65536, /* beyond it they are found at the next start */
+    RETRY_MIN_MS = 100,
+    RETRY_MAX_MS = 30000,
     WORKERS_MAX = 1024,
 };
 
@@ -30,12 +31,12 @@ enum client_state {
 struct client {
     enum client_state state;
     struct link link;
-    pid_t pid;      /* of our child; 0: none, or it is not ours */
-    uid_t uid;      /* the runner's: files that it hands over must be this user's */
-    gid_t group;    /* whose members may read inputs */
+    pid_t pid;   /* of our child; 0: none, or it is not ours */
+    uid_t uid;   /* the runner's: files that it hands over must be this user's */
+    gid_t group; /* whose members may read inputs */
     int64_t runner_pid;
-    char *work;     /* its work folder */
-    int folder;     /* the same, opened */
+    char *work;          /* its work folder */
+    int folder;          /* the same, opened */
     unsigned generation; /* counts connections */
     unsigned failures;
     int64_t retry_ms, deadline_ms, kill_ms;
@@ -58,16 +59,16 @@ struct attempt {
     struct change *start;      /* owns what `started` points to */
     struct job_start *started; /* NULL: not yet */
     int64_t number, started_ms;
-    unsigned generation;       /* of the connection that has it */
-    bool cancel;               /* the user asked for it */
+    unsigned generation; /* of the connection that has it */
+    bool cancel;         /* the user asked for it */
     bool cancel_sent;
     int log;
     uint64_t logged;
     bool log_failed;
-    struct arena arena;        /* of `end` */
+    struct arena arena; /* of `end` */
     struct job_end end;
     struct job_output *outputs;
-    bool stored;               /* outputs are on the disk */
+    bool stored; /* outputs are on the disk */
     unsigned failures;
     int64_t retry_ms;
 };
@@ -87,9 +88,9 @@ struct reading {
     struct ticket *ticket;
     struct reading *next;
     int64_t number, deadline_ms;
-    char *file;      /* below storage, or NULL: must not be collected meanwhile */
+    char *file; /* below storage, or NULL: must not be collected meanwhile */
     char *storage_type, *path, *properties, *filter;
-    bool moving;     /* its result is being copied */
+    bool moving; /* its result is being copied */
 };
 
 struct publication {
@@ -165,7 +166,8 @@ void *jobs_thread(void *jobs);
 /* client.c */
 must_check bool client_open(struct jobs *jobs, struct fault *fault);
 /* Runs the connection until `done` says so: before the thread runs. */
-must_check bool client_pump(struct jobs *jobs, bool (*done)(const struct jobs *jobs), int64_t timeout_ms, struct fault *fault);
+must_check bool client_pump(struct jobs *jobs, bool (*done)(const struct jobs *jobs), int64_t timeout_ms,
+                            struct fault *fault);
 bool client_greeted(const struct jobs *jobs);
 void client_hear(struct jobs *jobs);
 void client_step(struct jobs *jobs, int64_t now_ms);

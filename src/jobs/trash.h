@@ -1,7 +1,8 @@
-/* Deleting folders that may hold anything: a million files, a thousand levels, no permissions. A bit at a time, never through a link.
+/* Deleting folders that may hold anything: a million files, a thousand levels, no permissions. A bit at a time, never
+ * through a link.
  *
- * What is deleted is first renamed into one flat folder; subfolders that are met on the way are renamed up into it, too, so that depth
- * costs neither recursion nor descriptors. One thread. */
+ * What is deleted is first renamed into one flat folder; subfolders that are met on the way are renamed up into it,
+ * too, so that depth costs neither recursion nor descriptors. One thread. */
 #ifndef JOBS_TRASH_H
 #define JOBS_TRASH_H
 

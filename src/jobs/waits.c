@@ -38,8 +38,8 @@ static void wait_deliver(struct parcel *parcel)
     jobs->wait_count++;
     /* Its end may have come before this; and a job that cannot be found will never end. */
     const struct scope everything = {.everything = true};
-    if (jobs->stopping || !store_find_job(jobs->reader, &everything, wait->job_id, &arena, &job, NULL) ||
-        job_status_final(job.status))
+    if (jobs->stopping || !jobs->reader ||
+        !store_find_job(jobs->reader, &everything, wait->job_id, &arena, &job, NULL) || job_status_final(job.status))
         complete(jobs, place);
 }
 

@@ -1,4 +1,5 @@
 /* Whatever dies, states stay true: nothing runs twice at once, nothing is lost, nothing is RUNNING without a process. */
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "unit/jobs_fixture.h"
@@ -110,10 +111,11 @@ static void a_killed_keeper_takes_everything_along(void **state)
     const char *mark = kit_path(kit, "alive"), *word = arena_printf(&kit->arena, "orphan-%d", getpid());
 
     kit->options.restart_lost = false;
-    kit_add_command(kit, "orphans",
-                    arena_printf(&kit->arena,
-                                 "setsid env -i sh -c 'trap \"\" TERM; touch %s; while :; do sleep 0.05; done' %s & sleep 1000",
-                                 mark, word));
+    kit_add_command(
+        kit, "orphans",
+        arena_printf(&kit->arena,
+                     "setsid env -i sh -c 'trap \"\" TERM; touch %s; while :; do sleep 0.05; done' %s & sleep 1000",
+                     mark, word));
     kit_start(kit);
     const char *id = kit_submit(kit, "orphans");
     kit_await_file(mark);
@@ -127,7 +129,8 @@ static void a_stopped_keeper_does_not_hold_up_a_cancel(void **state)
     struct kit *kit = *state;
     const char *mark = kit_path(kit, "alive"), *word = arena_printf(&kit->arena, "stopped-%d", getpid());
 
-    kit_add_command(kit, "sleepy", arena_printf(&kit->arena, "touch %s; exec sh -c 'while :; do sleep 0.05; done' %s", mark, word));
+    kit_add_command(kit, "sleepy",
+                    arena_printf(&kit->arena, "touch %s; exec sh -c 'while :; do sleep 0.05; done' %s", mark, word));
     kit_start(kit);
     const char *id = kit_submit(kit, "sleepy");
     kit_await_file(mark);
@@ -222,6 +225,44 @@ static void results_of_nobody_are_removed_at_the_start(void **state)
     assert_false(kit_exists(orphan));
 }
 
+/* A disk that is full, for this process only: no file may grow. */
+static void set_disk_full(bool full)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = full ? 0 : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_full_disk_delays_the_end_and_loses_nothing(void **state)
+{
+    struct kit *kit = *state;
+
+    signal(SIGXFSZ, SIG_IGN);
+    kit_add_node(kit, "text", "json", NULL, NULL);
+    kit_add_task(kit, "write",
+                 arena_printf(&kit->arena, "while [ ! -e %s ]; do sleep 0.01; done; echo 1 >\"$BAILIFF_OUTPUT_TEXT\"",
+                              kit_path(kit, "go")),
+                 NULL, NULL, "text", 0);
+    kit_add_command(kit, "plain",
+                    arena_printf(&kit->arena, "while [ ! -e %s ]; do sleep 0.01; done", kit_path(kit, "go")));
+    kit_start(kit);
+    const char *write = kit_submit(kit, "write"), *plain = kit_submit(kit, "plain");
+    kit_await(kit, write, JOB_RUNNING);
+    kit_await(kit, plain, JOB_RUNNING);
+    set_disk_full(true);
+    assert_int_equal(mkdir(kit_path(kit, "go"), 0700), 0);
+    pause_ms(500);
+    enum job_status during[] = {kit_job(kit, write).status, kit_job(kit, plain).status};
+    set_disk_full(false);
+    assert_int_equal(during[0], JOB_RUNNING);
+    assert_int_equal(during[1], JOB_RUNNING);
+    assert_int_equal(kit_await(kit, write, JOB_COMPLETED).attempt, 1);
+    assert_int_equal(kit_await(kit, plain, JOB_COMPLETED).attempt, 1);
+    assert_string_equal(kit_read(kit, kit_output(kit, write)), "1\n");
+}
+
 static int tests(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
@@ -234,6 +275,7 @@ static int tests(void)
         T(stopping_makes_running_jobs_wait_again),
         T(a_killed_server_loses_nothing),
         T(leftovers_are_ended_before_anything_begins_again),
+        T(a_full_disk_delays_the_end_and_loses_nothing),
         T(results_of_nobody_are_removed_at_the_start),
     };
     return cmocka_run_group_tests(all, NULL, NULL);

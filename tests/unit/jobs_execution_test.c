@@ -35,8 +35,9 @@ static void a_command_that_cannot_start_fails(void **state)
 {
     struct kit *kit = *state;
 
-    text_append_str(&kit->tasks, "{\"id\":\"none\",\"module\":null,\"function\":null,\"command\":[\"no-such-program-anywhere\"],"
-                                 "\"environment\":{},\"inputs\":[],\"outputs\":[],\"skippable\":false,\"timeout_ms\":0}");
+    text_append_str(&kit->tasks,
+                    "{\"id\":\"none\",\"module\":null,\"function\":null,\"command\":[\"no-such-program-anywhere\"],"
+                    "\"environment\":{},\"inputs\":[],\"outputs\":[],\"skippable\":false,\"timeout_ms\":0}");
     kit_start(kit);
     struct job job = kit_await(kit, kit_submit(kit, "none"), JOB_FAILED);
     assert_non_null(strstr(job.error, "no-such-program-anywhere"));
@@ -49,7 +50,8 @@ static void an_output_becomes_an_immutable_file(void **state)
     struct stat st;
 
     kit_add_node(kit, "text", "json", NULL, NULL);
-    kit_add_task(kit, "write", "echo \"$BAILIFF_JOB_ID $HOME $PWD\"; echo '{\"a\":1}' >\"$BAILIFF_OUTPUT_TEXT\"", NULL, NULL, "text", 0);
+    kit_add_task(kit, "write", "echo \"$BAILIFF_JOB_ID $HOME $PWD\"; echo '{\"a\":1}' >\"$BAILIFF_OUTPUT_TEXT\"", NULL,
+                 NULL, "text", 0);
     kit_start(kit);
     const char *id = kit_submit(kit, "write");
     kit_await(kit, id, JOB_COMPLETED);
@@ -71,7 +73,8 @@ static void an_output_not_written_is_a_failure(void **state)
     kit_add_task(kit, "linked", "ln -s /etc/passwd \"$BAILIFF_OUTPUT_LINK\"", NULL, NULL, "link", 0);
     kit_add_task(kit, "too_large", "head -c 2000000 /dev/zero >\"$BAILIFF_OUTPUT_HUGE\"", NULL, NULL, "huge", 0);
     kit_start(kit);
-    const char *nothing = kit_submit(kit, "nothing"), *linked = kit_submit(kit, "linked"), *huge = kit_submit(kit, "too_large");
+    const char *nothing = kit_submit(kit, "nothing"), *linked = kit_submit(kit, "linked"),
+               *huge = kit_submit(kit, "too_large");
 
     struct job job = kit_await(kit, nothing, JOB_FAILED);
     assert_non_null(strstr(job.error, "text"));
@@ -93,7 +96,8 @@ static void inputs_are_handed_over(void **state)
     const char *id = kit_submit(kit, "make");
     kit_await(kit, id, JOB_COMPLETED);
     /* published to the user's own path after the commit */
-    for (int64_t end = clock_mono_ms() + PATIENCE_MS; strcmp(kit_read(kit, kit_path(kit, "mine.json")), "[3]\n") != 0; pause_ms(2))
+    for (int64_t end = clock_mono_ms() + PATIENCE_MS; strcmp(kit_read(kit, kit_path(kit, "mine.json")), "[3]\n") != 0;
+         pause_ms(2))
         assert_true(clock_mono_ms() < end);
 }
 
@@ -147,9 +151,11 @@ static void strays_end_with_their_job(void **state)
     struct kit *kit = *state;
     const char *mark = kit_path(kit, "alive"), *word = arena_printf(&kit->arena, "stray-%d", getpid());
 
-    kit_add_command(kit, "leaving", arena_printf(&kit->arena,
-                    "(trap '' TERM; setsid sh -c 'touch %s; while :; do sleep 0.05; done' %s) & while [ ! -e %s ]; do sleep 0.01; done",
-                    mark, word, mark));
+    kit_add_command(kit, "leaving",
+                    arena_printf(&kit->arena,
+                                 "(trap '' TERM; setsid sh -c 'touch %s; while :; do sleep 0.05; done' %s) & while [ ! "
+                                 "-e %s ]; do sleep 0.01; done",
+                                 mark, word, mark));
     kit_start(kit);
     kit_await(kit, kit_submit(kit, "leaving"), JOB_COMPLETED);
     assert_true(kit_exists(mark));
@@ -180,7 +186,8 @@ static void many_jobs_run_in_order_and_within_their_number(void **state)
 
     kit->options.workers_max = 1;
     kit_add_command(kit, "count", arena_printf(&kit->arena, "echo \"$BAILIFF_JOB_ID\" >>%s", kit_path(kit, "order")));
-    kit_add_command(kit, "hold", arena_printf(&kit->arena, "while [ ! -e %s ]; do sleep 0.01; done", kit_path(kit, "go")));
+    kit_add_command(kit, "hold",
+                    arena_printf(&kit->arena, "while [ ! -e %s ]; do sleep 0.01; done", kit_path(kit, "go")));
     kit_start(kit);
     const char *hold = kit_submit(kit, "hold");
     for (size_t i = 0; i < ARRAY_LEN(ids); i++)

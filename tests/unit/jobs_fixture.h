@@ -1,5 +1,5 @@
-/* What the tests of jobs share: a store, a real runner with real keepers, and an application of small commands. The test's own
- * program is the runner's and the keepers', too: see jobs_fixture_main. */
+/* What the tests of jobs share: a store, a real runner with real keepers, and an application of small commands. The
+ * test's own program is the runner's and the keepers', too: see jobs_fixture_main. */
 #ifndef JOBS_FIXTURE_H
 #define JOBS_FIXTURE_H
 
@@ -96,12 +96,22 @@ static inline int kit_setup(void **state)
     assert_int_equal(mkdir(kit->app, 0755), 0);
     kit->log = log_new(STDERR_FILENO, LOG_TEXT, getenv("BAILIFF_TEST_LOG") ? LOG_DEBUG : LOG_ERROR + 1);
     kit->options = (struct jobs_options){
-        .storage_folder = kit->storage, .program = kit->program, .work_folder = kit->work, .allow_same_user = true,
-        .python = "/usr/bin/python3", .package = kit->package ? kit->package : "/nonexistent", .workers_max = 2,
-        .log_max_bytes = 100000, .output_max_bytes = MIB(1), .grace_ms = 300, .restart_lost = true, .attempts_max = 3,
+        .storage_folder = kit->storage,
+        .program = kit->program,
+        .work_folder = kit->work,
+        .allow_same_user = true,
+        .python = "/usr/bin/python3",
+        .package = kit->package ? kit->package : "/nonexistent",
+        .workers_max = 2,
+        .log_max_bytes = 100000,
+        .output_max_bytes = MIB(1),
+        .grace_ms = 300,
+        .restart_lost = true,
+        .attempts_max = 3,
         .log = kit->log,
     };
-    kit->store_options = (struct store_options){.folder = arena_printf(&kit->arena, "%s/data", kit->folder), .log = kit->log};
+    kit->store_options =
+        (struct store_options){.folder = arena_printf(&kit->arena, "%s/data", kit->folder), .log = kit->log};
     *state = kit;
     return 0;
 }
@@ -141,11 +151,13 @@ static inline int kit_teardown(void **state)
 
 /* ---- the application ---- a data node is named for what it holds; more is added before kit_start */
 
-static inline void kit_add_node(struct kit *kit, const char *id, const char *type, const char *default_file, const char *path)
+static inline void kit_add_node(struct kit *kit, const char *id, const char *type, const char *default_file,
+                                const char *path)
 {
     if (kit->config.len > 0)
         text_append_char(&kit->config, ',');
-    text_printf(&kit->config, "{\"id\":\"%s\",\"scope\":\"SCENARIO\",\"storage_type\":\"%s\",\"default_file\":", id, type);
+    text_printf(&kit->config, "{\"id\":\"%s\",\"scope\":\"SCENARIO\",\"storage_type\":\"%s\",\"default_file\":", id,
+                type);
     jw_string(&kit->config, default_file);
     text_append_str(&kit->config, ",\"path\":");
     jw_string(&kit->config, path);
@@ -245,12 +257,15 @@ struct kit_change {
 static bool kit_apply_submit(struct store_txn *txn, struct change *change, struct fault *fault)
 {
     struct kit_change *in = change->input;
-    struct task_creation creation = {.manifest = in->kit->manifest, .config = manifest_task(in->kit->manifest, in->config),
-                                     .created_by = "ann", .reuse = true};
+    struct task_creation creation = {.manifest = in->kit->manifest,
+                                     .config = manifest_task(in->kit->manifest, in->config),
+                                     .created_by = "ann",
+                                     .reuse = true};
     struct submission submission;
 
     return txn_create_task(txn, &EVERYTHING, &creation, &in->kit->arena, &in->task, fault) &&
-           txn_submit_task(txn, &EVERYTHING, in->task.id, true, "ann", &in->kit->arena, &in->task, &in->job, &submission, fault);
+           txn_submit_task(txn, &EVERYTHING, in->task.id, true, "ann", &in->kit->arena, &in->task, &in->job,
+                           &submission, fault);
 }
 
 static bool kit_apply_cancel(struct store_txn *txn, struct change *change, struct fault *fault)
@@ -405,16 +420,12 @@ static inline pid_t runner_pid(struct kit *kit)
 
 static inline int jobs_fixture_main(int argc, char **argv, int (*tests)(void))
 {
-    struct runner_options options = {.socket_fd = -1, .program = argv[0]};
-    char program[4096];
+    struct runner_options options = {.socket_fd = -1, .program = "/proc/self/exe"};
 
     if (argc > 1 && strcmp(argv[1], "keeper") == 0)
         return keeper_run();
     if (argc < 2 || strcmp(argv[1], "runner") != 0)
         return tests();
-    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[len > 0 ? len : 0] = '\0';
-    options.program = program;
     for (int i = 2; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--socket-fd") == 0)
             options.socket_fd = atoi(argv[i + 1]);

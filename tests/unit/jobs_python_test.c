@@ -16,24 +16,29 @@ static const char FUNCTIONS[] = "import os, sys, signal, subprocess, time\n"
                                 "    os._exit(0)\n"
                                 "def deaf():\n"
                                 "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-                                "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)', WORD], start_new_session=True, env={})\n"
+                                "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)', WORD], "
+                                "start_new_session=True, env={})\n"
                                 "    open(MARK, 'w').close()\n"
                                 "    while True: time.sleep(1)\n"
                                 "def fork_and_return():\n"
-                                "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)', WORD], start_new_session=True, env={})\n"
+                                "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)', WORD], "
+                                "start_new_session=True, env={})\n"
                                 "def close_all():\n"
                                 "    os.closerange(3, 200); time.sleep(1000)\n";
 
-static const char APPLICATION[] = "[TAIPY]\n[CORE]\nversion_number = \"7\"\n"
-                                  "[DATA_NODE.nb]\nstorage_type = \"pickle\"\nscope = \"SCENARIO:SCOPE\"\ndefault_data = \"21:int\"\n"
-                                  "[DATA_NODE.doubled]\nstorage_type = \"json\"\n"
-                                  "[TASK.double]\nfunction = \"fns.double:function\"\ninputs = [ \"nb:SECTION\",]\noutputs = [ \"doubled:SECTION\",]\n";
+static const char APPLICATION[] =
+    "[TAIPY]\n[CORE]\nversion_number = \"7\"\n"
+    "[DATA_NODE.nb]\nstorage_type = \"pickle\"\nscope = \"SCENARIO:SCOPE\"\ndefault_data = \"21:int\"\n"
+    "[DATA_NODE.doubled]\nstorage_type = \"json\"\n"
+    "[TASK.double]\nfunction = \"fns.double:function\"\ninputs = [ \"nb:SECTION\",]\noutputs = [ "
+    "\"doubled:SECTION\",]\n";
 
 static void write_functions(struct kit *kit)
 {
     char *word = arena_printf(&kit->arena, "python-%d", getpid());
 
-    kit_write(kit, "fns.py", arena_printf(&kit->arena, "WORD = '%s'\nMARK = '%s'\n%s", word, kit_path(kit, "mark"), FUNCTIONS));
+    kit_write(kit, "fns.py",
+              arena_printf(&kit->arena, "WORD = '%s'\nMARK = '%s'\n%s", word, kit_path(kit, "mark"), FUNCTIONS));
 }
 
 static void load(struct kit *kit)
@@ -199,7 +204,8 @@ static void failures_of_functions_are_told(void **state)
     kit_add_task(kit, "leave", NULL, "leave", NULL, NULL, 0);
     kit_add_task(kit, "close_all", NULL, "close_all", NULL, NULL, 0);
     kit_start(kit);
-    const char *broken = kit_submit(kit, "broken"), *crash = kit_submit(kit, "crash"), *leave = kit_submit(kit, "leave");
+    const char *broken = kit_submit(kit, "broken"), *crash = kit_submit(kit, "crash"),
+               *leave = kit_submit(kit, "leave");
     const char *close_all = kit_submit(kit, "close_all");
 
     struct job job = kit_await(kit, broken, JOB_FAILED);
@@ -240,7 +246,8 @@ static void a_wait_ends_with_its_job_or_its_time(void **state)
     struct kit *kit = *state;
     struct waiter early, late, finished;
 
-    kit_add_command(kit, "gated", arena_printf(&kit->arena, "while [ ! -e %s ]; do sleep 0.01; done", kit_path(kit, "go")));
+    kit_add_command(kit, "gated",
+                    arena_printf(&kit->arena, "while [ ! -e %s ]; do sleep 0.01; done", kit_path(kit, "go")));
     kit_start(kit);
     const char *id = kit_submit(kit, "gated");
     waiter_init(&early);
@@ -268,8 +275,10 @@ static void hostile_workers_harm_their_own_job_only(void **state)
 
     assert_int_equal(mkdir(package, 0755), 0);
     assert_int_equal(mkdir(inner, 0755), 0);
-    const char *program = "import os\nos.read(3, 65536)\nos.write(3, b'\\0\\0\\0\\x05garbage' * 100)\nimport time; time.sleep(1000)\n";
-    assert_true(file_write_durable(arena_printf(&kit->arena, "%s/__main__.py", inner), program, strlen(program), 0644, NULL));
+    const char *program =
+        "import os\nos.read(3, 65536)\nos.write(3, b'\\0\\0\\0\\x05garbage' * 100)\nimport time; time.sleep(1000)\n";
+    assert_true(
+        file_write_durable(arena_printf(&kit->arena, "%s/__main__.py", inner), program, strlen(program), 0644, NULL));
     kit->options.package = package;
     kit_add_task(kit, "any", NULL, "any", NULL, NULL, 0);
     kit_add_command(kit, "fine", "true");

@@ -1,0 +1,358 @@
+/* A runner that lies: the test itself stands at the other end of the socket. And a runner of another user. */
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "jobs/link.h"
+#include "unit/jobs_fixture.h"
+
+struct impostor {
+    struct kit *kit;
+    int listener;
+    struct link link;
+};
+
+static void impostor_listen(struct impostor *impostor, struct kit *kit)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    impostor->kit = kit;
+    kit->options.socket_path = arena_printf(&kit->arena, "%s/s", kit->folder);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", kit->options.socket_path);
+    impostor->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(impostor->listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(impostor->listener, 4), 0);
+}
+
+static void impostor_send(struct impostor *impostor, const char *json)
+{
+    assert_true(link_send(&impostor->link, span_of(json), NULL));
+    while (link_queued(&impostor->link) > 0)
+        if (!link_flush(&impostor->link, NULL))
+            return;
+}
+
+/* The next message whose op it is; others are passed over. NULL: the server closed the connection. */
+static const char *impostor_await(struct impostor *impostor, const char *op)
+{
+    const char *wanted = arena_printf(&impostor->kit->arena, "\"op\":\"%s\"", op);
+    struct frame frame;
+
+    for (int64_t end = clock_mono_ms() + PATIENCE_MS; clock_mono_ms() < end; pause_ms(1)) {
+        bool got = true;
+        if (!link_fill(&impostor->link, NULL) || impostor->link.ended)
+            return NULL;
+        while (link_next(&impostor->link, &frame, &got, NULL) && got) {
+            const char *copy = arena_strndup(&impostor->kit->arena, frame.body.data, frame.body.len);
+            if (strstr(copy, wanted))
+                return copy;
+        }
+    }
+    fail_msg("no %s came", op);
+    return NULL;
+}
+
+static void impostor_accept(struct impostor *impostor)
+{
+    int fd = accept(impostor->listener, NULL, NULL);
+
+    assert_true(fd >= 0);
+    link_init(&impostor->link, fd);
+    assert_non_null(impostor_await(impostor, "hello"));
+    impostor_send(
+        impostor,
+        arena_printf(&impostor->kit->arena,
+                     "{\"op\":\"hello\",\"protocol\":1,\"uid\":%u,\"pid\":1,\"work\":\"%s\",\"storage_readable\":true}",
+                     (unsigned)geteuid(), impostor->kit->work));
+}
+
+/* jobs_new waits for the greeting, so the impostor answers on a thread. */
+static void *impostor_greet(void *arg)
+{
+    impostor_accept(arg);
+    return NULL;
+}
+
+static void impostor_start(struct impostor *impostor, struct kit *kit)
+{
+    pthread_t thread;
+
+    mkdir(kit->work, 0700);
+    kit_write(kit, "go", "");
+    impostor_listen(impostor, kit);
+    pthread_create(&thread, NULL, impostor_greet, impostor);
+    kit_start(kit);
+    pthread_join(thread, NULL);
+}
+
+static void impostor_done(struct impostor *impostor)
+{
+    close(impostor->listener); /* first, so that nobody connects again */
+    link_done(&impostor->link);
+}
+
+/* The attempt number that the server gave to the job it starts next. */
+static long long impostor_started(struct impostor *impostor)
+{
+    const char *start = impostor_await(impostor, "start");
+
+    assert_non_null(start);
+    return atoll(strstr(start, "\"attempt\":") + 10);
+}
+
+static void outputs_from_elsewhere_are_refused(void **state)
+{
+    struct kit *kit = *state;
+    struct impostor impostor = {0};
+    const char *const lies[] = {
+        "[\"/etc/passwd\"]",
+        "[]",
+        "[\"%s/attempts/../../etc/passwd\"]",
+        "[\"%s/attempts/1/out-0\",\"%s/attempts/1/out-0\"]",
+        "[\"%s/attempts/99/out-0\"]",
+    };
+
+    kit_add_node(kit, "text", "json", NULL, NULL);
+    kit_add_task(kit, "write", "true", NULL, NULL, "text", 0);
+    impostor_start(&impostor, kit);
+    for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
+        const char *id = kit_submit(kit, "write");
+        long long attempt = impostor_started(&impostor);
+        struct text json = {0}, paths = {0};
+        for (const char *c = lies[i]; *c; c++)
+            if (c[0] == '%' && c[1] == 's') {
+                text_append_str(&paths, kit->work);
+                c++;
+            } else
+                text_append_char(&paths, *c);
+        text_printf(&json, "{\"op\":\"ended\",\"attempt\":%lld,\"result\":\"completed\",\"outputs\":%s}", attempt,
+                    paths.data);
+        impostor_send(&impostor, json.data);
+        struct job job = kit_await(kit, id, JOB_FAILED);
+        assert_non_null(strstr(job.error, "did not hand over"));
+        text_done(&json);
+        text_done(&paths);
+    }
+    impostor_done(&impostor);
+}
+
+static void links_on_the_way_are_not_followed(void **state)
+{
+    struct kit *kit = *state;
+    struct impostor impostor = {0};
+    char *elsewhere = arena_printf(&kit->arena, "%s/elsewhere", kit->folder);
+
+    kit_add_node(kit, "text", "json", NULL, NULL);
+    kit_add_task(kit, "write", "true", NULL, NULL, "text", 0);
+    impostor_start(&impostor, kit);
+    mkdir(elsewhere, 0700);
+    assert_true(file_write_durable(arena_printf(&kit->arena, "%s/out-0", elsewhere), "secret", 6, 0600, NULL));
+    mkdir(arena_printf(&kit->arena, "%s/attempts", kit->work), 0700);
+    const char *id = kit_submit(kit, "write");
+    long long attempt = impostor_started(&impostor);
+    assert_int_equal(symlink(elsewhere, arena_printf(&kit->arena, "%s/attempts/%lld", kit->work, attempt)), 0);
+    impostor_send(
+        &impostor,
+        arena_printf(
+            &kit->arena,
+            "{\"op\":\"ended\",\"attempt\":%lld,\"result\":\"completed\",\"outputs\":[\"%s/attempts/%lld/out-0\"]}",
+            attempt, kit->work, attempt));
+    kit_await(kit, id, JOB_FAILED);
+    assert_null(kit_output(kit, id));
+    impostor_done(&impostor);
+}
+
+static void a_pipe_is_no_output(void **state)
+{
+    struct kit *kit = *state;
+    struct impostor impostor = {0};
+
+    kit_add_node(kit, "text", "json", NULL, NULL);
+    kit_add_task(kit, "write", "true", NULL, NULL, "text", 0);
+    impostor_start(&impostor, kit);
+    mkdir(arena_printf(&kit->arena, "%s/attempts", kit->work), 0700);
+    const char *id = kit_submit(kit, "write");
+    long long attempt = impostor_started(&impostor);
+    mkdir(arena_printf(&kit->arena, "%s/attempts/%lld", kit->work, attempt), 0700);
+    assert_int_equal(mkfifo(arena_printf(&kit->arena, "%s/attempts/%lld/out-0", kit->work, attempt), 0600), 0);
+    impostor_send(
+        &impostor,
+        arena_printf(
+            &kit->arena,
+            "{\"op\":\"ended\",\"attempt\":%lld,\"result\":\"completed\",\"outputs\":[\"%s/attempts/%lld/out-0\"]}",
+            attempt, kit->work, attempt));
+    struct job job = kit_await(kit, id, JOB_FAILED);
+    assert_non_null(strstr(job.error, "no regular file"));
+    impostor_done(&impostor);
+}
+
+static void nonsense_ends_the_connection_not_the_server(void **state)
+{
+    struct kit *kit = *state;
+    struct impostor impostor = {0};
+    const char *const nonsense[] = {
+        "{\"op\":\"ended\",\"attempt\":-1,\"result\":\"completed\"}",
+        "{\"op\":\"ended\",\"attempt\":1,\"result\":\"splendid\"}",
+        "{\"op\":\"hello\",\"protocol\":1,\"uid\":0,\"pid\":1,\"work\":\"/\"}",
+        "{\"op\":\"start\"}",
+        "[]",
+        "{",
+        "",
+        "{\"op\":\"ended\",\"op\":\"ended\"}",
+    };
+
+    kit_add_command(kit, "sleep", "true");
+    impostor_start(&impostor, kit);
+    for (size_t i = 0; i < ARRAY_LEN(nonsense); i++) {
+        impostor_send(&impostor, nonsense[i]);
+        assert_null(impostor_await(&impostor, "never"));
+        link_done(&impostor.link);
+        impostor_accept(&impostor); /* the server comes again */
+    }
+    /* What is well-formed and about nobody is passed over. */
+    impostor_send(&impostor, "{\"op\":\"ended\",\"attempt\":4711,\"result\":\"completed\",\"outputs\":[]}");
+    impostor_send(&impostor, "{\"op\":\"loaded\",\"request\":4711,\"ok\":true}");
+    impostor_send(&impostor, "{\"op\":\"read\",\"request\":4711,\"ok\":true}");
+    impostor_send(&impostor, "{\"op\":\"published\",\"request\":4711,\"ok\":true}");
+    const char *id = kit_submit(kit, "sleep");
+    long long attempt = impostor_started(&impostor);
+    impostor_send(&impostor,
+                  arena_printf(&kit->arena,
+                               "{\"op\":\"ended\",\"attempt\":%lld,\"result\":\"completed\",\"outputs\":[]}", attempt));
+    kit_await(kit, id, JOB_COMPLETED);
+    impostor_done(&impostor);
+}
+
+static void a_log_without_end_is_cut(void **state)
+{
+    struct kit *kit = *state;
+    struct impostor impostor = {0};
+    char bytes[FRAME_OUTPUT_MAX];
+
+    kit_add_command(kit, "chatty", "true");
+    impostor_start(&impostor, kit);
+    const char *id = kit_submit(kit, "chatty");
+    long long attempt = impostor_started(&impostor);
+    memset(bytes, 'x', sizeof bytes);
+    for (int i = 0; i < 20; i++) {
+        link_send_output(&impostor.link, attempt, (struct span){bytes, sizeof bytes});
+        link_send_output(&impostor.link, attempt + 1, (struct span){bytes, sizeof bytes});
+    }
+    impostor_send(
+        &impostor,
+        arena_printf(
+            &kit->arena,
+            "{\"op\":\"ended\",\"attempt\":%lld,\"result\":\"failed\",\"error\":\"two\\nlines\",\"outputs\":[]}",
+            attempt));
+    struct job job = kit_await(kit, id, JOB_FAILED);
+    assert_string_equal(job.error, "two lines");
+    assert_in_range(strlen(kit_log(kit, id)), 100000, 100080);
+    impostor_done(&impostor);
+}
+
+static void the_same_user_is_refused_unless_allowed(void **state)
+{
+    struct kit *kit = *state;
+    struct fault fault = {0};
+
+    kit->options.allow_same_user = false;
+    assert_false(jobs_new(&kit->options, &kit->jobs, &fault));
+    assert_int_equal(fault.kind, FAULT_INVALID);
+    assert_non_null(strstr(fault.message, "same_user"));
+}
+
+enum { NOBODY = 65534 };
+
+static void users_code_runs_as_another_user(void **state)
+{
+    struct kit *kit = *state;
+
+    if (geteuid() != 0)
+        skip();
+    chmod(kit->folder, 0711);
+    kit->options.allow_same_user = false;
+    kit->options.run_as_uid = NOBODY;
+    kit->options.run_as_gid = NOBODY;
+    kit_add_node(kit, "text", "json", NULL, NULL);
+    kit_add_node(kit, "copy", "json", NULL, NULL);
+    kit_add_task(kit, "who",
+                 "id -u; id -G; grep NoNewPrivs /proc/self/status; ls /proc/self/fd | tr '\\n' ' '; env | sort; echo 1 "
+                 ">$BAILIFF_OUTPUT_TEXT",
+                 NULL, NULL, "text", 0);
+    kit_start(kit);
+    const char *id = kit_submit(kit, "who");
+    kit_await(kit, id, JOB_COMPLETED);
+    const char *log = kit_log(kit, id);
+    assert_int_equal(strncmp(log, "65534\n65534\nNoNewPrivs:\t1\n0 1 2 3 ", 32), 0);
+    assert_non_null(strstr(log, "LANG=C.UTF-8\n"));
+    assert_null(strstr(log, "SUDO"));
+    struct stat st;
+    assert_int_equal(stat(kit_output(kit, id), &st), 0);
+    assert_int_equal(st.st_uid, 0);
+    assert_int_equal(st.st_gid, NOBODY);
+    assert_int_equal(st.st_mode & 0777, 0440);
+    struct jobs_health health;
+    jobs_get_health(kit->jobs, &health);
+    assert_true(health.runner_connected);
+    assert_false(health.same_user);
+}
+
+/* A runner that was started on its own serves one server after the other. */
+static void an_external_runner_serves_again_and_again(void **state)
+{
+    struct kit *kit = *state;
+    char *socket_path = arena_printf(&kit->arena, "%s/runner.sock", kit->folder);
+    char *uid = arena_printf(&kit->arena, "%u", (unsigned)geteuid());
+
+    pid_t runner = fork();
+    if (runner == 0) {
+        execl(kit->program, "bailiff", "runner", "--socket", socket_path, "--work", kit->work, "--server-uid", uid,
+              (char *)NULL);
+        _exit(127);
+    }
+    kit_await_file(socket_path);
+    kit->options.socket_path = socket_path;
+    kit_add_command(kit, "fine", "true");
+    kit_add_command(kit, "long", arena_printf(&kit->arena, "touch %s; sleep 1000", kit_path(kit, "mark")));
+    for (int i = 0; i < 3; i++) {
+        struct manifest *manifest;
+        kit_start(kit);
+        kit_await(kit, kit_submit(kit, "fine"), JOB_COMPLETED);
+        manifest = kit->manifest;
+        kit->manifest = NULL;
+        kit_stop(kit);
+        kit->manifest = manifest;
+    }
+    kit_start(kit);
+    const char *id = kit_submit(kit, "long");
+    kit_await_file(kit_path(kit, "mark"));
+    assert_true(kit_cancel(kit, id));
+    kit_await(kit, id, JOB_CANCELED);
+    kill(runner, SIGTERM);
+    int status;
+    assert_int_equal(waitpid(runner, &status, 0), runner);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    kit->options.socket_path = NULL;
+}
+
+static int tests(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
+    const struct CMUnitTest all[] = {
+        T(outputs_from_elsewhere_are_refused),
+        T(links_on_the_way_are_not_followed),
+        T(a_pipe_is_no_output),
+        T(nonsense_ends_the_connection_not_the_server),
+        T(a_log_without_end_is_cut),
+        T(the_same_user_is_refused_unless_allowed),
+        T(users_code_runs_as_another_user),
+        T(an_external_runner_serves_again_and_again),
+    };
+    return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    return jobs_fixture_main(argc, argv, tests);
+}
