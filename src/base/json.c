@@ -60,7 +60,7 @@ bool json_read(struct span s, const char *what, json_t **ret_value, struct fault
         *ret_value = value;
         return true;
     }
-    const char *why = error.text;
+    const char *why;
     switch (json_error_code(&error)) {
     case json_error_out_of_memory:
         abort();

@@ -75,7 +75,7 @@ bool chain_load_head(struct database *db, struct audit_walk *ret_head, struct fa
         return false;
     if (count < CHAIN_TAIL_RECORDS && head.seq != count)
         return fault_set(fault, FAULT_INVALID, "The audit chain is broken: its records before %lld are missing.",
-                         (long long)(head.seq - count + 1));
+                         (long long)head.seq - (long long)count + 1);
     *ret_head = head;
     return true;
 }
