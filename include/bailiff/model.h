@@ -178,6 +178,7 @@ struct identity { /* immutable, counted; any thread */
     char *token_id;      /* jti, or NULL */
     char *client;        /* azp or client_id, or NULL */
     int64_t issued_at_s, expires_at_s;
+    int64_t good_until_s; /* expires_at_s and the issuer's leeway */
     char **roles;        /* ours, after mapping; sorted, no duplicates */
     size_t role_count;
 };

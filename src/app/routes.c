@@ -3,44 +3,45 @@
 #include "bailiff/handlers.h"
 #include "bailiff/middleware.h"
 
-/* clang-format off: tables are read by their columns */
-static const struct stage STAGES[] = {
-    /* entered downwards, left upwards */
+/* Tables are read by their columns. */
+/* clang-format off */
+static const struct stage STAGES[] = { /* entered downwards, left upwards */
     /* name          enter              leave         done         */
-    {"request-id", request_id_enter, NULL, NULL},
-    {"audit", NULL, audit_leave, NULL}, /* outside: refusals are recorded too */
-    {"cors", cors_enter, cors_leave, NULL},
-    {"peer-limits", peer_limits_enter, NULL, NULL}, /* by address, before any cryptography */
-    {"authn", authn_enter, NULL, NULL},
-    {"quota", quota_enter, NULL, quota_done}, /* by issuer and subject */
-    {"authz", authz_enter, NULL, NULL},
-    {"body", body_enter, NULL, NULL},
-    {"replay", replay_enter, NULL, replay_done}, /* Idempotency-Key: look-up only */
+    {"request-id",  request_id_enter,  NULL,         NULL},
+    {"audit",       NULL,              audit_leave,  NULL}, /* outside: refusals are recorded too */
+    {"cors",        NULL,              cors_leave,   NULL}, /* also on the answers of the stages below */
+    {"peer-limits", peer_limits_enter, NULL,         NULL}, /* by address, before any cryptography */
+    {"preflight",   preflight_enter,   NULL,         NULL}, /* behind the limit, before a token is asked for */
+    {"authn",       authn_enter,       NULL,         NULL},
+    {"quota",       quota_enter,       NULL,         quota_done}, /* by issuer and subject */
+    {"authz",       authz_enter,       NULL,         NULL},
+    {"body",        body_enter,        NULL,         NULL},
+    {"replay",      replay_enter,      NULL,         replay_done}, /* Idempotency-Key: look-up only */
 };
 
 static const struct route ROUTES[] = {
-    /* method  path                                              needs           body      handler           */
-    {GET, "/livez", PERM_PUBLIC, 0, health_live},
-    {GET, "/readyz", PERM_PUBLIC, 0, health_ready},
-    {GET, "/.well-known/oauth-protected-resource/api/v1", PERM_PUBLIC, 0, resource_metadata},
+    /* method  path                                            needs           body      handler           */
+    {GET,    "/livez",                                         PERM_PUBLIC,    0,        health_live},
+    {GET,    "/readyz",                                        PERM_PUBLIC,    0,        health_ready},
+    {GET,    "/.well-known/oauth-protected-resource/api/v1",   PERM_PUBLIC,    0,        resource_metadata},
 
-    {GET, "/api/v1/auth/me/", PERM_ANY, 0, auth_me},
-    {GET, "/api/v1/configs/", CONFIGS_READ, 0, configs_list},
+    {GET,    "/api/v1/auth/me/",                               PERM_ANY,       0,        auth_me},
+    {GET,    "/api/v1/configs/",                               CONFIGS_READ,   0,        configs_list},
 
-    {GET, "/api/v1/tasks/", TASKS_READ, 0, tasks_list},
-    {POST, "/api/v1/tasks/", TASKS_CREATE, KIB(64), tasks_create},
-    {GET, "/api/v1/tasks/{id}/", TASKS_READ, 0, tasks_get},
-    {DELETE, "/api/v1/tasks/{id}/", TASKS_DELETE, 0, tasks_delete},
-    {POST, "/api/v1/tasks/submit/{id}/", TASKS_SUBMIT, KIB(64), tasks_submit},
+    {GET,    "/api/v1/tasks/",                                 TASKS_READ,     0,        tasks_list},
+    {POST,   "/api/v1/tasks/",                                 TASKS_CREATE,   KIB(64),  tasks_create},
+    {GET,    "/api/v1/tasks/{id}/",                            TASKS_READ,     0,        tasks_get},
+    {DELETE, "/api/v1/tasks/{id}/",                            TASKS_DELETE,   0,        tasks_delete},
+    {POST,   "/api/v1/tasks/submit/{id}/",                     TASKS_SUBMIT,   KIB(64),  tasks_submit},
 
-    {GET, "/api/v1/jobs/", JOBS_READ, 0, jobs_list},
-    {GET, "/api/v1/jobs/{id}/", JOBS_READ, 0, jobs_get},
-    {GET, "/api/v1/jobs/{id}/log/", JOBS_READ, 0, jobs_log},
-    {POST, "/api/v1/jobs/cancel/{id}/", JOBS_CANCEL, KIB(64), jobs_cancel},
+    {GET,    "/api/v1/jobs/",                                  JOBS_READ,      0,        jobs_list},
+    {GET,    "/api/v1/jobs/{id}/",                             JOBS_READ,      0,        jobs_get},
+    {GET,    "/api/v1/jobs/{id}/log/",                         JOBS_READ,      0,        jobs_log},
+    {POST,   "/api/v1/jobs/cancel/{id}/",                      JOBS_CANCEL,    KIB(64),  jobs_cancel},
 
-    {GET, "/api/v1/datanodes/", DATANODES_READ, 0, datanodes_list},
-    {GET, "/api/v1/datanodes/{id}/", DATANODES_READ, 0, datanodes_get},
-    {GET, "/api/v1/datanodes/{id}/read/", DATANODES_READ, KIB(64), datanodes_read},
+    {GET,    "/api/v1/datanodes/",                             DATANODES_READ, 0,        datanodes_list},
+    {GET,    "/api/v1/datanodes/{id}/",                        DATANODES_READ, 0,        datanodes_get},
+    {GET,    "/api/v1/datanodes/{id}/read/",                   DATANODES_READ, KIB(64),  datanodes_read},
 };
 /* clang-format on */
 

@@ -1,6 +1,12 @@
 /* Plain text. */
 #include "auth/plain.h"
 
+/* U+2028 … U+202E and U+2066 … U+2069: line separators and overrides of writing direction, which make a log show another name. */
+static bool misleads(const unsigned char *p)
+{
+    return p[0] == 0xe2 && ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) || (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));
+}
+
 bool plain_text(const char *s, size_t max)
 {
     size_t len = strnlen(s, max + 1);
@@ -10,10 +16,10 @@ bool plain_text(const char *s, size_t max)
     for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
         if (*p < 0x20 || *p == 0x7f)
             return false;
-        if (*p == 0xc2 && p[1] < 0xa0) /* U+0080 … U+009F */
+        if ((*p == 0xc2 && p[1] < 0xa0) /* U+0080 … U+009F */ || misleads(p))
             return false;
     }
-    return true;
+    return s[0] != ' ' && s[len - 1] != ' ';
 }
 
 bool plain_role(const char *s)

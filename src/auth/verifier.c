@@ -108,7 +108,7 @@ bool verifier_judge(const struct verifier *v, struct span token, int64_t now_s, 
         return refuse(fault, REFUSED_SIGNATURE);
     if (!claims_identity(issuer, jws.claims, &identity, fault))
         return false;
-    *ret_good_until_s = identity->expires_at_s + issuer->leeway_s;
+    identity->good_until_s = *ret_good_until_s = identity->expires_at_s + issuer->leeway_s;
     *ret_identity = give(identity);
     return true;
 }

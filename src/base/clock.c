@@ -150,7 +150,7 @@ bool time_parse(const char *s, size_t len, int64_t *ret_wall_ms)
         return false;
     static const unsigned char month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (year < 1970 || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 60 ||
+    if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 60 ||
         day > month_days[month - 1] + (unsigned)(month == 2 && leap))
         return false;
     int64_t seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + (second < 60 ? second : 59);

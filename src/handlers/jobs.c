@@ -66,7 +66,7 @@ static void log_free_stream(struct body_source *source)
 /* May a follower go on? Streams end when their token does. */
 static bool still_allowed(const struct exchange *x)
 {
-    return !x->identity || clock_wall_ms() / 1000 < x->identity->expires_at_s;
+    return !x->identity || clock_wall_ms() / 1000 < x->identity->good_until_s;
 }
 
 /* Nothing more to read now: is the job over? What it wrote before it ended is read in one more round. */
@@ -79,13 +79,15 @@ static enum source_state log_at_end(struct log_stream *s)
 
     if (!s->follow || s->last_round)
         return SOURCE_END;
-    if (!still_allowed(x) || !store_find_job(x->bench->reader, &x->scope, s->job_id, &arena, &job, &fault))
+    if (!store_find_job(x->bench->reader, &x->scope, s->job_id, &arena, &job, &fault))
         return SOURCE_FAILED;
     if (s->fd < 0 && job.attempt > 0 && !jobs_open_log(x->services->jobs, &job, &s->fd, &fault) &&
         fault.kind != FAULT_NOT_FOUND)
         return SOURCE_FAILED;
     s->last_round = job_status_final(job.status);
-    return s->last_round ? SOURCE_MORE : SOURCE_LATER;
+    if (s->last_round)
+        return SOURCE_MORE;
+    return still_allowed(x) ? SOURCE_LATER : SOURCE_FAILED;
 }
 
 static enum source_state log_pull(struct body_source *source, struct text *out)

@@ -81,23 +81,12 @@ struct page {
     struct list_position next; /* where the next page begins */
 };
 
-static void page_free(void *page)
+static void page_free(void *data)
 {
-    text_done(&((struct page *)page)->rows);
-}
+    struct page *page = data;
 
-/* The request's own parameters, as they were sent: filters, order, limit. */
-static const char *query_without_cursor(const struct exchange *x, struct text *out)
-{
-    struct span rest = x->query, part;
-
-    while (rest.len > 0 && span_cut(&rest, '&', &part)) {
-        if (part.len == 0 || (part.len >= 7 && memcmp(part.data, "cursor=", 7) == 0))
-            continue;
-        text_append_span(out, part);
-        text_append_char(out, '&');
-    }
-    return out->data ? out->data : "";
+    text_done(&page->rows);
+    text_done(&page->request.kept);
 }
 
 static enum flow answer_page(struct exchange *x, struct page *page)
@@ -122,9 +111,8 @@ static enum flow answer_page(struct exchange *x, struct page *page)
     }
     if (page->more) {
         own(text_done) struct text link = {0};
-        own(text_done) struct text kept = {0};
         text_printf(&link, "<%s%s?%scursor=%s>; rel=\"next\"", x->services->public_url, page->request.resource->path,
-                    query_without_cursor(x, &kept), cursor.data);
+                    page->request.kept.data, cursor.data);
         exchange_set_header(x, "Link", link.data);
     }
     return exchange_answer_json(x, 200, &json);
@@ -178,8 +166,10 @@ enum flow resource_list(struct exchange *x, const struct resource *resource)
 
     if (!list_request_parse(x, resource, &request, &fault))
         return exchange_fail(x, &fault);
-    if (request.limit == 0)
+    if (request.limit == 0) {
+        text_done(&request.kept);
         return answer_whole(x, &request);
+    }
     struct page *page = arena_alloc(&x->arena, sizeof(*page));
     page->request = request;
     text_append_char(&page->rows, '[');

@@ -4,8 +4,11 @@
 
 static bool parse_time(const char *name, const char *value, int64_t *ret_ms, struct fault *fault)
 {
-    if (value && !time_parse(value, strlen(value), ret_ms))
+    if (!value)
+        return true;
+    if (!time_parse(value, strlen(value), ret_ms))
         return fault_set(fault, FAULT_INVALID, "%s must be a time in RFC 3339, such as 2026-01-02T03:04:05Z.", name);
+    *ret_ms = MAX(*ret_ms, (int64_t)1); /* 0 would say that it was not given; nothing was created that early */
     return true;
 }
 
@@ -63,13 +66,28 @@ static void bind(const struct exchange *x, const struct resource *resource, cons
     digest_add(d, span_of(x->identity->subject));
     for (size_t i = 0; i < COUNT; i++)
         if (i != LIMIT && i != CURSOR)
-            digest_add(d, span_of(params[i].value ? params[i].value : ""));
+            digest_add(d, params[i].value ? span_of(params[i].value) : SPAN("\1"));
     digest_end(d, out);
 }
 
 size_t list_cursor_size(const struct list_query *query)
 {
     return query->sort == SORT_CREATED ? offsetof(struct list_position, key) : sizeof(struct list_position);
+}
+
+/* "name=value&", percent-encoded (RFC 3986 §2.1). */
+static void put_parameter(struct text *out, const char *name, const char *value)
+{
+    text_append_str(out, name);
+    text_append_char(out, '=');
+    for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
+        bool plain = (*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || strchr("-._~", *p);
+        if (plain)
+            text_append_char(out, (char)*p);
+        else
+            text_printf(out, "%%%02X", *p);
+    }
+    text_append_char(out, '&');
 }
 
 bool list_request_parse(struct exchange *x, const struct resource *resource, struct list_request *ret,
@@ -85,6 +103,9 @@ bool list_request_parse(struct exchange *x, const struct resource *resource, str
 
     if (!exchange_query(x, all, resource->of_jobs ? COUNT : COMMON_COUNT, fault))
         return false;
+    for (size_t i = 0; i < COUNT; i++)
+        if (all[i].value && !*all[i].value)
+            return fault_set(fault, FAULT_INVALID, "%s is empty; leave it out.", all[i].name);
     r.query.config_id = all[CONFIG].value;
     r.query.owner_id = all[OWNER].value;
     r.query.version = all[VERSION].value;
@@ -102,6 +123,9 @@ bool list_request_parse(struct exchange *x, const struct resource *resource, str
     if (all[CURSOR].value && !cursor_open(store_secret(x->services->store), span_of(all[CURSOR].value), r.binding,
                                           &r.position, list_cursor_size(&r.query), fault))
         return false;
+    for (size_t i = 0; i < COUNT; i++)
+        if (all[i].value && i != CURSOR)
+            put_parameter(&r.kept, all[i].name, all[i].value);
     *ret = r;
     return true;
 }

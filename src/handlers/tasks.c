@@ -45,14 +45,20 @@ enum flow tasks_get(struct exchange *x)
 
 struct create_input {
     struct change_input base;
-    struct task_creation creation;
-    const char *public_url;
+    const char *config_id;
+    struct task_creation creation; /* its config is looked up on the way, so that a failure is recorded and kept like a success */
 };
 
 static bool create_apply(struct store_txn *txn, struct change *change, struct fault *fault)
 {
     struct create_input *input = change->input;
     struct task *task = arena_alloc(&change->arena, sizeof(*task));
+
+    if (!input->config_id || !*input->config_id)
+        return fault_set(fault, FAULT_INVALID, "Config id is missing.");
+    input->creation.config = manifest_task(input->creation.manifest, input->config_id);
+    if (!input->creation.config)
+        return fault_set(fault, FAULT_NOT_FOUND, "Task config: %.*s does not exist.", CONFIG_ID_MAX, input->config_id);
 
     if (!txn_create_task(txn, &input->base.scope, &input->creation, &change->arena, task, fault))
         return false;
@@ -90,21 +96,11 @@ enum flow tasks_create(struct exchange *x)
 
     if (!exchange_query(x, params, ARRAY_LEN(params), &fault) || !body_is_ignorable(x, &fault))
         return exchange_fail(x, &fault);
-    const char *config_id = params[0].value;
-    if (!config_id || !*config_id) {
-        fault_set(&fault, FAULT_INVALID, "Config id is missing.");
-        return exchange_fail(x, &fault);
-    }
-    const struct task_config *config = manifest_task(x->services->manifest, config_id);
-    if (!config) {
-        fault_set(&fault, FAULT_NOT_FOUND, "Task config: %.*s does not exist.", CONFIG_ID_MAX, config_id);
-        return exchange_fail(x, &fault);
-    }
     struct change *change = change_begin(x, sizeof(struct create_input));
     struct create_input *input = change->input;
+    input->config_id = arena_strdup(&change->arena, params[0].value);
     input->creation = (struct task_creation){
         .manifest = x->services->manifest,
-        .config = config,
         .created_by = input->base.subject,
         .reuse = x->wire == WIRE_TAIPY,
     };
@@ -230,6 +226,8 @@ static void render_applied(struct change *change, const struct preferences *p)
                                           p->wait_s));
     else if (p->representation)
         change_render_header(change, "Preference-Applied", "return=representation");
+    else if (p->minimal)
+        change_render_header(change, "Preference-Applied", "return=minimal");
 }
 
 static void submit_render(struct change *change)
@@ -244,12 +242,12 @@ static void submit_render(struct change *change)
         return;
     }
     change_render_header(change, "Location", arena_printf(&change->arena, "/api/v1/jobs/%s/", o->job.id));
+    if (!taipy)
+        render_applied(change, &input->preferences);
     if (!taipy && !input->preferences.representation && input->preferences.wait_s < 0) {
         change_render_json(change, 204, NULL);
         return;
     }
-    if (!taipy)
-        render_applied(change, &input->preferences);
     put_submitted(&json, o, &o->job, input->base.wire);
     change_render_json(change, taipy ? 200 : 202, &json);
 }
@@ -283,6 +281,54 @@ static enum flow submit_committed(struct exchange *x)
     return FLOW_WAIT;
 }
 
+/* A repeat of a submit whose caller prefers to wait: the stored answer, with the job as it is in the end. */
+static enum flow replay_waited(struct exchange *x)
+{
+    const struct stored_answer *answer = x->replay;
+    json_t *body = x->handler_data;
+    own(text_done) struct text rendered = {0};
+    own(json_freep) json_t *current = NULL;
+    struct fault fault = {0};
+    struct job job;
+
+    if (!store_find_job(x->bench->reader, &x->scope, json_string_value(json_pointer(body, "/job/id")), &x->arena, &job,
+                        &fault))
+        return exchange_fail(x, &fault);
+    members_put(&rendered, &JOB_MEMBERS, &job, ALL_MEMBERS, x->wire);
+    if (!json_read(text_span(&rendered), "The job", &current, &fault) || json_object_set(body, "job", current) < 0)
+        return exchange_fail(x, &fault);
+    own(freep) char *json = json_dumps(body, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    exchange_set_header(x, "Idempotency-Replayed", "true");
+    return exchange_answer_stored(x, job_status_final(job.status) ? 200 : 202, answer->headers, json ? json : "",
+                                  json ? strlen(json) : 0);
+}
+
+static void decref(void *json)
+{
+    json_decref(json);
+}
+
+static enum flow submit_replayed(struct exchange *x)
+{
+    const struct stored_answer *answer = x->replay;
+    struct preferences preferences;
+    struct fault fault = {0};
+    json_t *body = NULL;
+
+    if (!json_read((struct span){answer->body, answer->body_len}, "The stored answer", &body, &fault))
+        return exchange_fail(x, &fault);
+    exchange_cleanup(x, decref, body);
+    x->handler_data = body;
+    const char *job_id = json_string_value(json_pointer(body, "/job/id"));
+    if (!job_id) {
+        fault_internal(&fault, "a stored answer of a submit names no job");
+        return exchange_fail(x, &fault);
+    }
+    exchange_preferences(x, &preferences);
+    jobs_wait(x->services->jobs, job_id, (unsigned)preferences.wait_s * 1000, exchange_wait(x, replay_waited));
+    return FLOW_WAIT;
+}
+
 static bool parse_force(const char *value, bool *ret_force, struct fault *fault)
 {
     if (!value || strcmp(value, "false") == 0)
@@ -303,6 +349,8 @@ enum flow tasks_submit(struct exchange *x)
     if (!exchange_query(x, params, ARRAY_LEN(params), &fault) || !parse_force(params[0].value, &force, &fault) ||
         !body_is_ignorable(x, &fault))
         return exchange_fail(x, &fault);
+    if (x->replay)
+        return submit_replayed(x);
     struct change *change = change_begin(x, sizeof(struct submit_input));
     struct submit_input *input = change->input;
     input->id = arena_strdup(&change->arena, exchange_param(x, "id"));

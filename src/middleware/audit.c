@@ -82,16 +82,18 @@ static enum flow record(struct exchange *x)
     return FLOW_WAIT;
 }
 
-/* Callers with a name are always recorded singly: their number is bounded by the subjects' limits, and their decision_id is
- * promised to be in the log. */
+/* Unknown paths and wrong methods are answered by http itself, which knows nothing of audit. */
+static bool is_refusal_of_http(const struct exchange *x)
+{
+    return route_is_builtin(x->route) && x->response.status >= 400;
+}
+
 enum flow audit_leave(struct exchange *x)
 {
-    if (!x->refused || x->audited)
+    if (!x->refused && is_refusal_of_http(x))
+        refusal_note(x, x->response.status == 405 ? "wrong method" : "unknown path");
+    if (!x->refused || !x->refused_singly || x->audited)
         return FLOW_NEXT;
     x->audited = true;
-    const char *reason = x->fault.detail[0] ? x->fault.detail : "refused";
-    if (!x->identity &&
-        !refusal_ledger_record(x->services->refusals, x->address, reason, x->services->limits.refusals_recorded_a_minute))
-        return FLOW_NEXT;
     return record(x);
 }

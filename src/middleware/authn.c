@@ -1,6 +1,6 @@
 /* Who is calling: the bearer token becomes an identity, or the answer is RFC 6750 §3's challenge. */
 #include "bailiff/clock.h"
-#include "bailiff/middleware.h"
+#include "middleware/refusals.h"
 
 /* b64token of RFC 6750 §2.1, without judging what is inside. */
 static bool is_b64token(struct span s)
@@ -28,7 +28,7 @@ static enum flow refuse(struct exchange *x, const struct fault *fault, const cha
     if (error)
         text_printf(&challenge, ", error=\"%s\", error_description=\"%s\"", error, fault->message);
     exchange_set_header(x, "WWW-Authenticate", challenge.data);
-    x->refused = true;
+    refusal_note(x, fault->detail[0] ? fault->detail : "not authenticated");
     return exchange_fail(x, fault);
 }
 

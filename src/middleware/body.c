@@ -1,9 +1,10 @@
 /* The body against its row: how large it may be, and that it is JSON. */
-#include "bailiff/middleware.h"
+#include "middleware/refusals.h"
 
 static enum flow refuse(struct exchange *x, struct fault *fault, const char *reason)
 {
     fault_detail(fault, "%s", reason);
+    refusal_note(x, reason);
     return exchange_fail(x, fault);
 }
 

@@ -22,12 +22,12 @@ static bool is_preflight(const struct exchange *x)
     return x->method == OPTIONS && exchange_header(x, "access-control-request-method");
 }
 
-/* A preflight carries no token, by the standard: it is answered here, and says nothing but which methods the row has. */
-enum flow cors_enter(struct exchange *x)
+/* A preflight carries no token, by the standard: it is answered before one is asked for, and says nothing but which methods the row has. */
+enum flow preflight_enter(struct exchange *x)
 {
     own(text_done) struct text methods = {0};
 
-    if (!is_preflight(x) || !allowed_origin(x))
+    if (!is_preflight(x) || !allowed_origin(x) || x->allow == 0)
         return FLOW_NEXT;
     route_allow_text(x->allow, &methods);
     exchange_set_header(x, "Access-Control-Allow-Methods", methods.data ? methods.data : "");

@@ -3,6 +3,7 @@
 #include "bailiff/middleware.h"
 #include "middleware/address.h"
 #include "middleware/limiter.h"
+#include "middleware/refusals.h"
 
 struct quota_ledger {
     struct keyed_hash hash;
@@ -35,7 +36,7 @@ static enum flow refuse(struct exchange *x, unsigned retry_after_s, const char *
     fault_set(&fault, FAULT_TOO_MANY, "%s", message);
     fault_detail(&fault, "%s", reason);
     fault.retry_after_s = retry_after_s;
-    x->refused = true;
+    refusal_note(x, reason);
     return exchange_fail(x, &fault);
 }
 

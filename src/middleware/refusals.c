@@ -1,4 +1,5 @@
-/* The ledger of refusals: the first few a minute of an address prefix and reason are recorded singly, the rest is counted. */
+/* The ledger of refusals: the first few a minute of one caller and reason are recorded singly, the rest is counted. So neither strangers
+ * nor callers with a token can fill the disk with records of their failures. */
 #include <pthread.h>
 
 #include "bailiff/clock.h"
@@ -6,20 +7,26 @@
 #include "middleware/limiter.h"
 #include "middleware/refusals.h"
 
-enum { SETS = 512, WAYS = 4, REASON_SIZE = 64, WINDOW_MS = 60000 };
+enum { SETS = 512, WAYS = 4, NAME_SIZE = 128, REASON_SIZE = 64, WINDOW_MS = 60000, CALLERS_SINGLY = 100 };
+
+struct caller { /* zeroed behind its strings: it is hashed whole */
+    char address[ADDRESS_PREFIX_SIZE]; /* of callers without a name */
+    char issuer[NAME_SIZE], subject[NAME_SIZE];
+    char reason[REASON_SIZE];
+};
 
 struct entry {
     uint64_t key; /* 0: free */
     int64_t since_ms;
     uint64_t singly, counted;
-    char prefix[ADDRESS_PREFIX_SIZE], reason[REASON_SIZE];
+    struct caller caller;
 };
 
 struct refusal_ledger {
     pthread_mutex_t mutex;
     struct keyed_hash hash;
     struct entry sets[SETS][WAYS];
-    struct entry others; /* counted refusals whose entries were pushed out by a flood from many addresses */
+    struct entry all; /* its singly: of all callers together; its counted: refusals whose own entries were pushed out */
 };
 
 struct refusal_ledger *refusal_ledger_new(void)
@@ -28,7 +35,7 @@ struct refusal_ledger *refusal_ledger_new(void)
 
     pthread_mutex_init(&l->mutex, NULL);
     l->hash = keyed_hash_new();
-    l->others = (struct entry){.key = 1, .prefix = "many", .reason = "many"};
+    l->all = (struct entry){.key = 1, .caller = {.address = "many", .reason = "many"}};
     return l;
 }
 
@@ -40,7 +47,7 @@ void refusal_ledger_free(struct refusal_ledger *l)
     free(l);
 }
 
-/* The key's entry; else a free one, else the oldest, whose count moves on to the others. */
+/* The key's entry; else a free one, else the oldest, whose count moves on. */
 static struct entry *find(struct refusal_ledger *l, uint64_t key)
 {
     struct entry *set = l->sets[key / 2 % SETS];
@@ -52,7 +59,7 @@ static struct entry *find(struct refusal_ledger *l, uint64_t key)
         if (set[i].since_ms < oldest->since_ms)
             oldest = &set[i];
     }
-    l->others.counted += oldest->counted;
+    l->all.counted += oldest->counted;
     *oldest = (struct entry){0};
     return oldest;
 }
@@ -65,65 +72,132 @@ static void copy_text(char *out, size_t size, const char *s)
     out[len] = '\0';
 }
 
-bool refusal_ledger_record(struct refusal_ledger *l, const char *address, const char *reason, unsigned singly_a_minute)
+static void caller_fill(struct caller *c, const struct identity *identity, const char *address, const char *reason)
 {
-    char name[ADDRESS_PREFIX_SIZE + REASON_SIZE];
-    int64_t now = clock_mono_ms();
+    memset(c, 0, sizeof(*c));
+    if (identity) {
+        copy_text(c->issuer, sizeof(c->issuer), identity->issuer);
+        copy_text(c->subject, sizeof(c->subject), identity->subject);
+    } else {
+        address_prefix(address, c->address);
+    }
+    copy_text(c->reason, sizeof(c->reason), reason);
+}
 
-    memset(name, 0, sizeof(name));
-    address_prefix(address, name);
-    copy_text(name + ADDRESS_PREFIX_SIZE, REASON_SIZE, reason);
-    uint64_t key = keyed_hash_of(&l->hash, name, sizeof(name)) | 1;
+static void window_move(struct entry *e, int64_t now_ms)
+{
+    if (now_ms - e->since_ms >= WINDOW_MS) {
+        e->since_ms = now_ms;
+        e->singly = 0;
+    }
+}
+
+static bool entry_is_over(const struct entry *e, int64_t now_ms)
+{
+    return now_ms - e->since_ms >= WINDOW_MS;
+}
+
+/* True: a record of its own. False: it has been counted. */
+static bool ledger_note(struct refusal_ledger *l, const struct caller *caller, unsigned singly_a_minute)
+{
+    int64_t now = clock_mono_ms();
+    uint64_t key = keyed_hash_of(&l->hash, caller, sizeof(*caller)) | 1;
 
     pthread_mutex_lock(&l->mutex);
     struct entry *e = find(l, key);
-    if (e->key == 0) {
-        e->key = key;
-        e->since_ms = now;
-        memcpy(e->prefix, name, ADDRESS_PREFIX_SIZE);
-        memcpy(e->reason, name + ADDRESS_PREFIX_SIZE, REASON_SIZE);
-    }
-    if (now - e->since_ms >= WINDOW_MS) {
-        e->since_ms = now;
-        e->singly = 0;
-    }
-    bool singly = e->singly < singly_a_minute;
-    if (singly)
+    if (e->key == 0)
+        *e = (struct entry){.key = key, .since_ms = now, .caller = *caller};
+    window_move(e, now);
+    window_move(&l->all, now);
+    bool singly = e->singly < singly_a_minute && l->all.singly < (uint64_t)singly_a_minute * CALLERS_SINGLY;
+    if (singly) {
         e->singly++;
-    else
+        l->all.singly++;
+    } else {
         e->counted++;
+    }
     pthread_mutex_unlock(&l->mutex);
     return singly;
 }
 
-static void change_done(struct change *change)
+void refusal_note(struct exchange *x, const char *reason)
 {
+    struct caller caller;
+
+    caller_fill(&caller, x->identity, x->address, reason);
+    x->refused = true;
+    x->refused_singly =
+        ledger_note(x->services->refusals, &caller, x->services->limits.refusals_recorded_a_minute);
+}
+
+/* ---- records that nobody waits for ---- */
+
+/* A count that could not be written goes back. */
+static void counted_done(struct change *change)
+{
+    struct refusal_ledger *l = change->done_arg;
+
+    if (!change->ok) {
+        pthread_mutex_lock(&l->mutex);
+        l->all.counted += change->audit.count;
+        pthread_mutex_unlock(&l->mutex);
+    }
     change_free(change);
 }
 
-static bool submit_count(struct store *store, const struct entry *e)
+static struct change *refusal_change(struct refusal_ledger *l, const struct caller *c, uint64_t count)
 {
-    struct change *c = change_new();
+    struct change *change = change_new();
+
+    change->class = CHANGE_REFUSAL;
+    change->audited = change->refused = true;
+    change->audit.action = "request.refuse";
+    change->audit.address = c->address[0] ? arena_strdup(&change->arena, c->address) : NULL;
+    change->audit.issuer = c->issuer[0] ? arena_strdup(&change->arena, c->issuer) : NULL;
+    change->audit.subject = c->subject[0] ? arena_strdup(&change->arena, c->subject) : NULL;
+    change->audit.reason = arena_strdup(&change->arena, c->reason);
+    change->audit.count = count;
+    change->done = counted_done;
+    change->done_arg = l;
+    return change;
+}
+
+static bool submit(struct store *store, struct change *change)
+{
     struct fault fault = {0};
 
-    c->class = CHANGE_REFUSAL;
-    c->audited = c->refused = true;
-    c->audit.action = "request.refuse";
-    c->audit.address = arena_strdup(&c->arena, e->prefix);
-    c->audit.reason = arena_strdup(&c->arena, e->reason);
-    c->audit.count = e->counted;
-    c->done = change_done;
-    if (store_submit(store, c, &fault))
+    if (store_submit(store, change, &fault))
         return true;
-    change_free(c); /* the count stays in the ledger, for the next time */
+    change_free(change);
     return false;
 }
 
-static void flush_entry(struct entry *e, struct store *store, int64_t now, bool everything)
+void refusal_before_chain(const struct services *services, const char *address, const char *reason, int status,
+                          const char *request_id)
 {
-    if (e->counted > 0 && (everything || now - e->since_ms >= WINDOW_MS) && submit_count(store, e))
+    struct caller caller;
+
+    caller_fill(&caller, NULL, address, reason);
+    if (!ledger_note(services->refusals, &caller, services->limits.refusals_recorded_a_minute))
+        return;
+    struct change *change = refusal_change(services->refusals, &caller, 1);
+    change->audit.address = arena_strdup(&change->arena, address);
+    change->audit.request_id = arena_strdup(&change->arena, request_id);
+    change->audit.status = status;
+    if (!submit(services->store, change)) {
+        struct refusal_ledger *l = services->refusals;
+        pthread_mutex_lock(&l->mutex);
+        l->all.counted++;
+        pthread_mutex_unlock(&l->mutex);
+    }
+}
+
+static void flush_entry(struct refusal_ledger *l, struct entry *e, struct store *store, int64_t now, bool everything)
+{
+    if (e->counted > 0 && (everything || entry_is_over(e, now)) &&
+        submit(store, refusal_change(l, &e->caller, e->counted)))
         e->counted = 0;
-    if (e->counted == 0 && now - e->since_ms >= WINDOW_MS && e->key != 1)
+    if (e->counted == 0 && entry_is_over(e, now) && e != &l->all)
         *e = (struct entry){0};
 }
 
@@ -135,7 +209,7 @@ void refusal_ledger_flush(struct refusal_ledger *l, struct store *store, bool ev
     for (size_t s = 0; s < SETS; s++)
         for (size_t w = 0; w < WAYS; w++)
             if (l->sets[s][w].key != 0)
-                flush_entry(&l->sets[s][w], store, now, everything);
-    flush_entry(&l->others, store, now, everything);
+                flush_entry(l, &l->sets[s][w], store, now, everything);
+    flush_entry(l, &l->all, store, now, everything);
     pthread_mutex_unlock(&l->mutex);
 }

@@ -1,10 +1,11 @@
-/* Which refusals are recorded singly. */
+/* Refusals on their way into the audit log. */
 #ifndef BAILIFF_MIDDLEWARE_REFUSALS_H
 #define BAILIFF_MIDDLEWARE_REFUSALS_H
 
 #include "bailiff/middleware.h"
 
-/* True: write a record of its own. False: it has been counted. Any thread. */
-bool refusal_ledger_record(struct refusal_ledger *l, const char *address, const char *reason, unsigned singly_a_minute);
+/* Notes that x is refused, for a short stable reason. The first few a minute of one caller (a subject, or else an address prefix) and reason
+ * get a record of their own (x->refused_singly), the rest is counted; audit_leave writes it. */
+void refusal_note(struct exchange *x, const char *reason);
 
 #endif

@@ -2,7 +2,7 @@
  * change, and looks again there. */
 #include <pthread.h>
 
-#include "bailiff/middleware.h"
+#include "middleware/refusals.h"
 
 enum { INFLIGHT_BUCKETS = 1024 };
 
@@ -89,8 +89,23 @@ static void compute_digests(struct exchange *x, struct span key)
     digest_end(d, x->idempotency_request);
 }
 
+/* What is stored of a submit is the answer of the moment; who prefers to wait gets the job's end, now as the first time. */
+static bool waits_for_an_end(const struct exchange *x, const struct stored_answer *answer)
+{
+    struct preferences preferences;
+
+    exchange_preferences(x, &preferences);
+    return answer->status == 202 && preferences.wait_s > 0;
+}
+
 static enum flow replay(struct exchange *x, const struct stored_answer *answer)
 {
+    if (waits_for_an_end(x, answer)) {
+        struct stored_answer *copy = arena_alloc(&x->arena, sizeof(*copy));
+        *copy = *answer;
+        x->replay = copy;
+        return FLOW_NEXT;
+    }
     exchange_set_header(x, "Idempotency-Replayed", "true");
     return exchange_answer_stored(x, answer->status, answer->headers, answer->body, answer->body_len);
 }
