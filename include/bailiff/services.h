@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "bailiff/auth.h"
+#include "bailiff/file.h"
 #include "bailiff/http.h"
 #include "bailiff/jobs.h"
 #include "bailiff/policy.h"
@@ -53,6 +54,7 @@ struct snapshot *services_pin(const struct services *services); /* any thread; u
 struct bench {
     struct store_reader *reader;
     struct token_cache *tokens;
+    struct random_pool random; /* for request ids */
     struct snapshot *snapshot; /* this loop's latest: refreshed once a turn, so that pinning costs no lock */
 };
 

@@ -15,7 +15,7 @@
 #include "auth/refusal.h"
 #include "auth/verifier.h"
 
-enum { WAYS = 8, DIGEST_SIZE = 32 };
+enum { WAYS = 8, DIGEST_SIZE = 32, SEEN_SLOTS = 1 << 15 };
 
 struct entry {
     uint8_t digest[DIGEST_SIZE];
@@ -32,6 +32,7 @@ struct token_cache {
     struct verifier *verifier; /* that all entries are from; counted, so that its address cannot come back */
     uint64_t clock;
     size_t set_mask;
+    uint64_t seen[SEEN_SLOTS]; /* pieces of digests: tokens that came once when there was no room */
     struct entry (*sets)[WAYS];
 };
 
@@ -112,21 +113,20 @@ static struct entry *find(struct entry *set, const uint8_t digest[static DIGEST_
     return NULL;
 }
 
-static struct entry *make_room(struct entry *set, int64_t now_s)
+/* The free or expired entry, else the one not asked for for longest. */
+static struct entry *find_victim(struct entry *set, int64_t now_s, bool *ret_is_room)
 {
     struct entry *victim = &set[0];
 
     for (size_t w = 0; w < WAYS; w++) {
-        if (!set[w].identity)
+        if (!set[w].identity || now_s >= set[w].good_until_s) {
+            *ret_is_room = true;
             return &set[w];
-        if (now_s >= set[w].good_until_s) {
-            victim = &set[w];
-            break;
         }
         if (set[w].used < victim->used)
             victim = &set[w];
     }
-    entry_clear(victim);
+    *ret_is_room = false;
     return victim;
 }
 
@@ -134,6 +134,19 @@ static struct entry *make_room(struct entry *set, int64_t now_s)
 static bool same_signature(const struct entry *e, struct span signature)
 {
     return e->signature_len == signature.len && CRYPTO_memcmp(e->signature, signature.data, signature.len) == 0;
+}
+
+/* A token that would push another out must have come before: tokens that are used once do not cost those that are used often. */
+static bool came_before(struct token_cache *c, const uint8_t digest[static DIGEST_SIZE])
+{
+    uint64_t piece;
+
+    memcpy(&piece, digest + DIGEST_SIZE - sizeof(piece), sizeof(piece));
+    uint64_t *slot = &c->seen[piece % SEEN_SLOTS];
+    if (*slot == piece)
+        return true;
+    *slot = piece;
+    return false;
 }
 
 static bool verify_and_keep(struct token_cache *c, struct span token, struct span signature,
@@ -148,7 +161,13 @@ static bool verify_and_keep(struct token_cache *c, struct span token, struct spa
         return false;
     e = find(set, digest);
     if (!e) {
-        e = make_room(set, now_s);
+        bool is_room;
+        e = find_victim(set, now_s, &is_room);
+        if (!is_room && !came_before(c, digest)) {
+            *ret_identity = give(identity);
+            return true;
+        }
+        entry_clear(e);
         *e = (struct entry){.identity = give(identity),
                             .signature = xstrndup(signature.data, signature.len),
                             .signature_len = signature.len,

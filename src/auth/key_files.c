@@ -46,7 +46,7 @@ bool key_file_jwks(const char *path, const char *where, const struct key_rules *
     struct fault problem = {0};
     bool secret = false;
 
-    if (!file_read(path, JWKS_SIZE_MAX, &content, &problem))
+    if (!file_read_trusted(path, JWKS_SIZE_MAX, &content, &problem))
         return fault_set(fault, FAULT_INVALID, "%s: %s", where, problem.message);
     if (!jwks_read(text_span(&content), where, rules, &set, &secret, fault))
         return false;
@@ -146,7 +146,7 @@ bool key_file_pem(const char *path, const char *where, const struct key_rules *r
     struct fault problem = {0};
     enum jwt_algorithm algorithm;
 
-    if (!file_read(path, PEM_SIZE_MAX, &content, &problem))
+    if (!file_read_trusted(path, PEM_SIZE_MAX, &content, &problem))
         return fault_set(fault, FAULT_INVALID, "%s: %s", where, problem.message);
     ERR_set_mark();
     bool read = pem_read(&content, where, &pkey, fault);

@@ -19,7 +19,7 @@ bool plain_text(const char *s, size_t max)
         if ((*p == 0xc2 && p[1] < 0xa0) /* U+0080 … U+009F */ || misleads(p))
             return false;
     }
-    return s[0] != ' ' && s[len - 1] != ' ';
+    return true;
 }
 
 bool plain_role(const char *s)

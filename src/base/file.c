@@ -1,10 +1,12 @@
 /* Bounded reading, durable writing, locks, randomness. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "bailiff/clock.h"
@@ -19,9 +21,12 @@ static bool fault_errno(struct fault *fault, const char *what, const char *path)
                 : fault_set(fault, FAULT_INVALID, "%s %s: %s.", what, path, strerror(error));
 }
 
+/* O_NONBLOCK: opening a FIFO must not wait for its writer. */
+enum { OPEN_READING = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, RACES_MAX = 16 };
+
 static bool open_regular(const char *path, int flags, int *ret_fd, struct stat *ret_stat, struct fault *fault)
 {
-    own(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
+    own(closep) int fd = open(path, OPEN_READING | flags);
 
     if (fd < 0 || fstat(fd, ret_stat) < 0)
         return fault_errno(fault, "Cannot read", path);
@@ -61,6 +66,43 @@ bool file_read(const char *path, size_t max, struct text *ret_content, struct fa
     struct stat st;
 
     return open_regular(path, 0, &fd, &st, fault) && read_all(fd, path, max, ret_content, fault);
+}
+
+bool file_read_trusted(const char *path, size_t max, struct text *ret_content, struct fault *fault)
+{
+    own(closep) int fd = -1;
+    struct stat st;
+
+    if (!open_regular(path, 0, &fd, &st, fault))
+        return false;
+    if (st.st_mode & 022)
+        return fault_set(fault, FAULT_INVALID,
+                         "%s is trusted, but others than its owner can write it (mode %04o); run: chmod go-w %s", path,
+                         st.st_mode & 07777, path);
+    return read_all(fd, path, max, ret_content, fault);
+}
+
+bool file_open_beneath(int folder, const char *path, int *ret_fd, struct stat *ret_stat, struct fault *fault)
+{
+    struct open_how how = {.flags = OPEN_READING, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    own(closep) int fd = -1;
+
+    /* EAGAIN: something was renamed meanwhile, and the kernel could not be sure. */
+    for (int i = 0; i < RACES_MAX && (i == 0 || (fd < 0 && errno == EAGAIN)); i++)
+        fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
+    if (fd < 0 && errno == ENOSYS)
+        return fault_set(fault, FAULT_INVALID,
+                         "Cannot read %s: this system cannot keep a file's path in its folder; Linux 5.6 or later can.",
+                         path);
+    if (fd < 0 && errno == EXDEV)
+        return fault_set(fault, FAULT_INVALID, "%s leads out of the folder.", path);
+    if (fd < 0 || fstat(fd, ret_stat) < 0)
+        return fault_errno(fault, "Cannot read", path);
+    if (!S_ISREG(ret_stat->st_mode))
+        return fault_set(fault, FAULT_INVALID, "%s is not a regular file.", path);
+    *ret_fd = fd;
+    fd = -1;
+    return true;
 }
 
 bool file_read_secret(const char *path, size_t max, struct text *ret_content, struct fault *fault)
@@ -158,19 +200,15 @@ static bool copy_bytes(int from, int to, const char *path, uint64_t max, uint64_
     return true;
 }
 
-bool file_copy_durable(const char *from, const char *to, uint64_t max, unsigned mode, uint64_t *ret_size,
-                       struct fault *fault)
+bool file_copy_open(int from, const char *name, const char *to, uint64_t max, unsigned mode, uint64_t *ret_size,
+                    struct fault *fault)
 {
-    own(closep) int source = -1;
-    struct stat st;
     uint64_t size = 0;
-
-    if (!open_regular(from, O_NOFOLLOW, &source, &st, fault))
-        return false;
     own(closep) int target = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+
     if (target < 0)
         return fault_errno(fault, "Cannot write", to);
-    bool copied = copy_bytes(source, target, from, max, &size, fault);
+    bool copied = copy_bytes(from, target, name, max, &size, fault);
     if (copied && (fchmod(target, mode) < 0 || fsync(target) < 0))
         copied = fault_errno(fault, "Cannot write", to);
     if (!copied) {
@@ -182,6 +220,16 @@ bool file_copy_durable(const char *from, const char *to, uint64_t max, unsigned 
     if (ret_size)
         *ret_size = size;
     return true;
+}
+
+bool file_copy_durable(const char *from, const char *to, uint64_t max, unsigned mode, uint64_t *ret_size,
+                       struct fault *fault)
+{
+    own(closep) int source = -1;
+    struct stat st;
+
+    return open_regular(from, O_NOFOLLOW, &source, &st, fault) &&
+           file_copy_open(source, from, to, max, mode, ret_size, fault);
 }
 
 bool folder_make(const char *path, unsigned mode, struct fault *fault)
@@ -237,10 +285,15 @@ void random_bytes(void *out, size_t len)
 
 static void uuid_format(const uint8_t b[16], char *out)
 {
-    char hex[33];
+    static const char digits[] = "0123456789abcdef";
 
-    hex_encode(b, 16, hex);
-    snprintf(out, UUID_TEXT_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+    for (int i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *out++ = '-';
+        *out++ = digits[b[i] >> 4];
+        *out++ = digits[b[i] & 15];
+    }
+    *out = '\0';
 }
 
 void uuid4(char out[static UUID_TEXT_SIZE])
@@ -253,15 +306,33 @@ void uuid4(char out[static UUID_TEXT_SIZE])
     uuid_format(b, out);
 }
 
-void uuid7(char out[static UUID_TEXT_SIZE])
+static void uuid7_from(const uint8_t random[static 10], char *out)
 {
     uint8_t b[16];
     uint64_t ms = (uint64_t)clock_wall_ms();
 
-    random_bytes(b + 6, 10);
+    memcpy(b + 6, random, 10);
     for (int i = 0; i < 6; i++)
         b[i] = (uint8_t)(ms >> (40 - 8 * i));
     b[6] = (uint8_t)((b[6] & 0x0f) | 0x70);
     b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
     uuid_format(b, out);
+}
+
+void uuid7(char out[static UUID_TEXT_SIZE])
+{
+    uint8_t random[10];
+
+    random_bytes(random, sizeof(random));
+    uuid7_from(random, out);
+}
+
+void uuid7_pooled(struct random_pool *pool, char out[static UUID_TEXT_SIZE])
+{
+    if (pool->left < 10) {
+        random_bytes(pool->bytes, sizeof(pool->bytes));
+        pool->left = sizeof(pool->bytes);
+    }
+    pool->left -= 10;
+    uuid7_from(pool->bytes + pool->left, out);
 }

@@ -5,13 +5,14 @@
 /* b64token of RFC 6750 §2.1, without judging what is inside. */
 static bool is_b64token(struct span s)
 {
+    static const bool allowed[256] = {
+        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['-'] = true, ['.'] = true,
+        ['_'] = true,         ['~'] = true,         ['+'] = true,         ['/'] = true,
+    };
     size_t i = 0;
 
-    for (; i < s.len; i++) {
-        char c = s.data[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-._~+/", c)))
-            break;
-    }
+    while (i < s.len && allowed[(unsigned char)s.data[i]])
+        i++;
     if (i == 0)
         return false;
     while (i < s.len && s.data[i] == '=')

@@ -1,5 +1,4 @@
 /* The first stage: names the exchange, pins policy and keys for its whole life, sets what every answer carries. */
-#include "bailiff/file.h"
 #include "bailiff/middleware.h"
 
 enum { CLIENT_REQUEST_ID_MAX = 128 };
@@ -27,7 +26,7 @@ static void read_traceparent(struct exchange *x)
 
 enum flow request_id_enter(struct exchange *x)
 {
-    uuid7(x->request_id);
+    uuid7_pooled(&x->bench->random, x->request_id);
     x->wire = x->services->wire;
     x->snapshot = snapshot_ref(x->bench->snapshot);
     exchange_cleanup(x, snapshot_unref, x->snapshot);
