@@ -22,6 +22,8 @@ struct jobs_options {
     gid_t run_as_gid;
     bool allow_same_user;       /* execution.same_user: unsafe */
     const char *python, *package; /* interpreter, folder that holds bailiff_runner: absolute */
+    const char *const *environment; /* "NAME=value": what users' code gets besides; of the child only. Must outlive the jobs */
+    size_t environment_count;
     unsigned workers_max;       /* attempts at once; 0: the manifest's, else one a core */
     uint64_t log_max_bytes, output_max_bytes;
     unsigned grace_ms;          /* between SIGTERM and SIGKILL */
@@ -76,6 +78,8 @@ struct runner_options {
     uid_t server_uid;         /* peer that may connect; ignored with socket_fd */
     uid_t run_as_uid;         /* --uid, --gid: whom to become first of all; 0: nobody else */
     gid_t run_as_gid;
+    const char *const *environment; /* "NAME=value": passed on to whatever runs users' code */
+    size_t environment_count;
     struct log *log;
 };
 int runner_run(const struct runner_options *options);

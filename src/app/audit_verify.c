@@ -1,4 +1,4 @@
-/* bailiff audit verify: proves the whole chain of audit records. */
+/* bailiff audit verify: proves the whole chain of audit records and the seal of its end. */
 #include "app/command.h"
 #include "app/config.h"
 #include "bailiff/store.h"
@@ -11,9 +11,9 @@ static int verify(struct call *call, const char *folder)
     if (!store_verify_audit(folder, &report, &fault))
         return call_fail_fault(call, STATUS_FAILED, &fault);
     if (report.records == 0)
-        fputs("OK: there are no audit records yet\n", call->out);
+        fputs("OK: there are no audit records yet, the end is sealed\n", call->out);
     else
-        fprintf(call->out, "OK: %lld audit records, %lld to %lld, the chain is unbroken\nhead: %s\n",
+        fprintf(call->out, "OK: %lld audit records, %lld to %lld, the chain is unbroken, the end is sealed\nhead: %s\n",
                 (long long)report.records, (long long)report.first_seq, (long long)report.last_seq, report.head);
     return STATUS_OK;
 }
@@ -43,9 +43,11 @@ static const struct command_option VERIFY_OPTIONS[] = {
 const struct command COMMAND_AUDIT_VERIFY = {
     .name = "audit verify",
     .summary = "proves that no audit record was changed, removed or moved",
-    .about = "Recomputes every hash of the chain, read-only; a server may be running. Prints the chain's head: kept\n"
-             "elsewhere, it also proves later that the end was not cut off. Exit status: 0 unbroken, 1 broken or "
-             "unreadable.\n",
+    .about =
+        "Recomputes every hash of the chain and the seal of its end, read-only; a server may be running. The seal is\n"
+        "made with audit.key in the data folder. Prints the chain's head: the server logs it, too, when it starts\n"
+        "and stops; kept elsewhere, it proves the log even to those who do not trust that folder.\n"
+        "Exit status: 0 unbroken and sealed, 1 broken, cut off, or unreadable.\n",
     .options = VERIFY_OPTIONS,
     .option_count = ARRAY_LEN(VERIFY_OPTIONS),
     .run = run,

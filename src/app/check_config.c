@@ -22,7 +22,7 @@ static void check_application(const struct config *c, struct problems *problems,
 
     if (!c->application || !manifest_yaml_named(c->application))
         return;
-    if (!manifest_yaml_read(c->application, NULL, &own_problems, &manifest))
+    if (!manifest_yaml_read(c->application, NULL, config_same_user(c), &own_problems, &manifest))
         problems_print(&own_problems, out);
     problems->mistakes += own_problems.mistakes;
     problems_done(&own_problems);

@@ -46,7 +46,7 @@ struct config *config_load(const char *path, enum config_depth depth, struct pro
     problems_init(problems, path);
     if (!find_folder(c, problems))
         return NULL;
-    if (!file_read(path, YAML_SIZE_MAX, &content, &fault)) {
+    if (!file_read_trusted(path, YAML_SIZE_MAX, &content, &fault)) {
         problems_add(problems, 0, "cannot be used: %s", fault.message);
         return NULL;
     }

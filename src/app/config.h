@@ -19,7 +19,8 @@ struct config_listener {
     const char *address;
     unsigned port;
     bool tls;
-    const char *certificate, *key, *client_ca;
+    const char *certificate, *key, *client_ca, *ocsp_file;
+    int proxy_protocol; /* 1: v2 */
 };
 struct config_issuer {
     const struct yaml_node *node;
@@ -57,15 +58,17 @@ struct config {
         const char *public_url;
         unsigned loops;
         unsigned drain_timeout_ms;
+        struct id_list trusted_proxies;
         struct config_sections listeners; /* of struct config_listener */
     } server;
     struct config_limits {
         const struct yaml_node *node;
-        unsigned connections;
-        unsigned handshake_timeout_ms, request_timeout_ms, write_timeout_ms;
+        unsigned connections, connections_per_address, handshakes, streams, http2_resets;
+        unsigned handshake_timeout_ms, idle_timeout_ms, head_timeout_ms, body_timeout_ms, write_timeout_ms;
+        uint64_t memory_budget;
         struct config_rate {
             const struct yaml_node *node;
-            unsigned requests_per_second, burst, concurrent;
+            unsigned requests_per_second, burst, concurrent, streams;
         } address, subject;
     } limits;
     struct config_store {
@@ -81,6 +84,7 @@ struct config {
         unsigned workers;
         int same_user; /* 1: unsafe */
         const char *user, *socket, *work_folder;
+        struct id_list environment; /* names of variables */
         unsigned grace_ms;
         uint64_t log_max, output_max;
         int lost_jobs; /* 0: restart; 1: fail */
@@ -123,6 +127,12 @@ static inline const struct config_listener *config_listener(const struct config 
 static inline const struct config_issuer *config_issuer(const struct config *c, size_t i)
 {
     return (const struct config_issuer *)c->issuers.items + i;
+}
+
+/* Users' code may run as the server's own user, and can read all that this can. */
+static inline bool config_same_user(const struct config *c)
+{
+    return c->execution.same_user && !c->execution.user;
 }
 
 /* How much is looked at besides the file's own text. */

@@ -3,6 +3,9 @@
 #include <sys/un.h>
 
 #include "app/config_schema.h"
+#include "app/passed.h"
+#include "app/routes.h"
+#include "bailiff/server.h"
 
 /* ---- server ---- */
 static bool is_unix(const char *address)
@@ -29,9 +32,9 @@ static void check_listener_tls(const struct config_listener *l, struct problems 
         problems_add(problems, node->line,
                      "a listener with TLS needs a certificate and a key; give both, or tls: false on "
                      "loopback or a Unix socket.");
-    if (!l->tls && (l->certificate || l->key || l->client_ca))
+    if (!l->tls && (l->certificate || l->key || l->client_ca || l->ocsp_file))
         problems_add(problems, yaml_line(node, "tls"),
-                     "tls: false, yet there is a certificate, key or client_ca; remove "
+                     "tls: false, yet there is a certificate, key, client_ca or ocsp_file; remove "
                      "those, or tls: false.");
     if (!l->tls && l->address && !is_unix(l->address) && is_ip(l->address) && !address_is_loopback(l->address))
         problems_add(problems, yaml_line(node, "tls"),
@@ -91,6 +94,65 @@ static void check_rate(const struct config_rate *rate, const char *name, struct 
                      name);
 }
 
+static unsigned element_line(const struct yaml_node *list, const char *text)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (str_eq(list->items[i]->text, text))
+            return list->items[i]->line;
+    return list->line;
+}
+
+static void check_proxies(const struct config *c, struct problems *problems)
+{
+    const struct id_list *proxies = &c->server.trusted_proxies;
+
+    for (size_t i = 0; i < proxies->count; i++) {
+        struct fault fault = {0};
+
+        if (!server_trusted_proxy_check(proxies->items[i], &fault))
+            problems_add(problems, element_line(yaml_find(c->server.node, "trusted_proxies"), proxies->items[i]),
+                         "server.%s", fault.message);
+    }
+    for (size_t i = 0; i < c->server.listeners.count; i++) {
+        const struct config_listener *l = config_listener(c, i);
+
+        if (l->node && l->proxy_protocol && proxies->count == 0)
+            problems_add(problems, yaml_line(l->node, "proxy_protocol"),
+                         "proxy_protocol: v2 takes connections of server.trusted_proxies only, and there are none; "
+                         "name the proxies there.");
+    }
+}
+
+static void check_memory(const struct config *c, struct problems *problems)
+{
+    const struct config_limits *l = &c->limits;
+    uint64_t needed = server_memory_needed(l->connections, routes_body_max());
+
+    if (l->memory_budget < needed)
+        problems_add(problems, l->node ? yaml_line(l->node, "memory_budget") : c->node->line,
+                     "limits.memory_budget is too small: %u connections may need %llu MiB; raise it, or lower "
+                     "limits.connections.",
+                     l->connections, (unsigned long long)((needed + MIB(1) - 1) / MIB(1)));
+}
+
+static void check_environment(const struct config *c, struct problems *problems)
+{
+    const struct config_execution *e = &c->execution;
+    const struct yaml_node *list = yaml_find(e->node, "environment");
+
+    for (size_t i = 0; i < e->environment.count; i++) {
+        const char *fault = passed_name_fault(e->environment.items[i]);
+
+        if (fault)
+            problems_add(problems, element_line(list, e->environment.items[i]), "execution.environment: \"%s\" %s.",
+                         e->environment.items[i], fault);
+    }
+    if (e->socket && e->environment.count > 0)
+        problems_warn(problems, yaml_line(e->node, "environment"),
+                      "execution.environment has no effect: the runner behind execution.socket has its own; start it "
+                      "with --pass-environment NAME.");
+}
+
 static void check_execution(const struct config *c, struct problems *problems)
 {
     const struct config_execution *e = &c->execution;
@@ -140,20 +202,15 @@ void config_check_server(struct config *c, struct problems *problems)
                              "the same address and port stand in line %u; remove one listener.",
                              config_listener(c, j)->node->line);
     }
+    check_proxies(c, problems);
+    check_memory(c, problems);
     check_rate(&c->limits.address, "address", problems);
     check_rate(&c->limits.subject, "subject", problems);
     check_execution(c, problems);
+    check_environment(c, problems);
 }
 
 /* ---- web pages ---- */
-static unsigned element_line(const struct yaml_node *list, const char *text)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (str_eq(list->items[i]->text, text))
-            return list->items[i]->line;
-    return list->line;
-}
-
 void config_check_cors(struct config *c, struct problems *problems)
 {
     const struct yaml_node *origins = yaml_find(c->cors.node, "origins");

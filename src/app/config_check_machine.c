@@ -35,6 +35,18 @@ static bool check_parent(struct problems *problems, unsigned line, const char *n
     return true;
 }
 
+/* Whoever can write code can run it. Only a warning: in development a group may well share a folder. */
+static void warn_if_others_write(struct problems *problems, unsigned line, const char *name, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && st.st_mode & 022)
+        problems_warn(problems, line,
+                      "%s: others than its owner can write %s (mode %04o), and so choose the code that is run; run: "
+                      "chmod go-w %s",
+                      name, path, st.st_mode & 07777, path);
+}
+
 /* ---- TLS ---- */
 static void check_certificate(struct problems *problems, unsigned line, const char *name, const char *path)
 {
@@ -43,7 +55,7 @@ static void check_certificate(struct problems *problems, unsigned line, const ch
 
     if (!check_readable(problems, line, name, path))
         return;
-    if (!file_read(path, PEM_BYTES_MAX, &content, &fault))
+    if (!file_read_trusted(path, PEM_BYTES_MAX, &content, &fault))
         problems_add(problems, line, "%s: %s", name, fault.message);
     else if (!strstr(content.data, "-----BEGIN CERTIFICATE-----"))
         problems_add(problems, line, "%s: %s has no certificate in PEM (-----BEGIN CERTIFICATE-----).", name, path);
@@ -83,6 +95,8 @@ static void check_listeners(const struct config *c, struct problems *problems)
             check_key(problems, yaml_line(l->node, "key"), "key", l->key);
         if (l->tls && l->client_ca)
             check_certificate(problems, yaml_line(l->node, "client_ca"), "client_ca", l->client_ca);
+        if (l->tls && l->ocsp_file)
+            check_readable(problems, yaml_line(l->node, "ocsp_file"), "ocsp_file", l->ocsp_file);
     }
 }
 
@@ -135,6 +149,8 @@ static bool has_ending(const char *path, const char *ending)
 static void check_application(const struct config *c, struct problems *problems)
 {
     unsigned line = yaml_line(c->node, "application");
+    own(freep) char *real = c->application ? realpath(c->application, NULL) : NULL;
+    char *slash = real ? strrchr(real, '/') : NULL;
 
     if (!c->application)
         return;
@@ -145,6 +161,11 @@ static void check_application(const struct config *c, struct problems *problems)
                      c->application);
     else
         check_readable(problems, line, "application", c->application);
+    if (!slash)
+        return;
+    warn_if_others_write(problems, line, "application", real);
+    *(slash == real ? slash + 1 : slash) = '\0';
+    warn_if_others_write(problems, line, "application", real);
 }
 
 /* ---- execution ---- */
@@ -171,6 +192,10 @@ static void check_python(const struct config *c, struct problems *problems)
                      "execution.package: there is no bailiff_runner in %s; give the folder "
                      "that holds it.",
                      e->package);
+    warn_if_others_write(problems, yaml_line(node, "python"), "execution.python", e->python);
+    warn_if_others_write(problems, yaml_line(node, "package"), "execution.package", e->package);
+    *strrchr(program, '/') = '\0';
+    warn_if_others_write(problems, yaml_line(node, "package"), "execution.package", program);
 }
 
 static void check_user(struct config *c, struct problems *problems)

@@ -5,6 +5,7 @@ static const char *const LOST_JOBS[] = {"restart", "fail", NULL};
 static const char *const PROFILES[] = {[TOKEN_PROFILE_JWT] = "jwt", [TOKEN_PROFILE_AT_JWT] = "at+jwt", NULL};
 static const char *const TOKEN_USES[] = {"any", "access", NULL};
 static const char *const WIRES[] = {[WIRE_DOCUMENTED] = "documented", [WIRE_TAIPY] = "taipy", NULL};
+static const char *const PROXY_PROTOCOLS[] = {"none", "v2", NULL};
 static const char *const FORMATS[] = {[LOG_TEXT] = "text", [LOG_JSON] = "json", NULL};
 static const char *const LEVELS[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARNING] = "warning", [LOG_ERROR] = "error", NULL};
@@ -28,6 +29,8 @@ static const struct setting LISTENER[] = {
     {"certificate", PATH, AT(certificate), .help = "a PEM file with its chain behind it"},
     {"key", PATH, AT(key), .help = "a PEM file, readable by its owner only"},
     {"client_ca", PATH, AT(client_ca), .help = "a PEM file of the CA whose client certificates are required"},
+    {"ocsp_file", PATH, AT(ocsp_file), .help = "a file with the OCSP response to staple, in DER"},
+    {"proxy_protocol", SETTING_CHOICE, AT(proxy_protocol), "none", .choices = PROXY_PROTOCOLS, .help = "whether each connection begins with a PROXY header of one of server.trusted_proxies"},
 };
 #undef AT
 static const struct setting_table LISTENER_TABLE = TABLE(LISTENER, struct config_listener);
@@ -37,6 +40,7 @@ static const struct setting SERVER[] = {
     {"public_url", TEXT, AT(public_url), .required = true, .help = "the address that clients use, such as https://taipy.example.com"},
     {"loops", SETTING_COUNT, AT(loops), "0", 0, 256, .help = "the number of event loops; 0: one a core"},
     {"drain_timeout", SETTING_TIME, AT(drain_timeout_ms), "30s", 0, HOUR, .help = "how long requests in flight may take after SIGTERM"},
+    {"trusted_proxies", SETTING_TEXTS, AT(trusted_proxies), .max = 256, .help = "addresses or ranges of proxies, or unix"},
     {"listeners", SETTING_SECTIONS, AT(listeners), .min = 1, .max = 64, .required = true, .section = &LISTENER_TABLE, .help = "where the server listens"},
 };
 #undef AT
@@ -51,6 +55,7 @@ static const struct setting SUBJECT[] = {
     {"requests_per_second", SETTING_COUNT, AT(requests_per_second), "0", 0, 1000000, .help = "the rate allowed in the long run; 0: no limit"},
     {"burst", SETTING_COUNT, AT(burst), "0", 0, 1000000, .help = "how many may come at once; 0: as many as in a second"},
     {"concurrent", SETTING_COUNT, AT(concurrent), "0", 0, 1000000, .help = "requests of one subject at the same time; 0: no limit"},
+    {"streams", SETTING_COUNT, AT(streams), "100", 0, 1000000, .help = "answers to one subject that are produced piece by piece, at the same time; 0: no limit"},
 };
 #undef AT
 static const struct setting_table ADDRESS_TABLE = TABLE(ADDRESS, struct config_rate);
@@ -59,9 +64,16 @@ static const struct setting_table SUBJECT_TABLE = TABLE(SUBJECT, struct config_r
 #define AT(member) .offset = offsetof(struct config_limits, member)
 static const struct setting LIMITS[] = {
     {"connections", SETTING_COUNT, AT(connections), "10000", 1, 1000000, .help = "open connections in all"},
+    {"connections_per_address", SETTING_COUNT, AT(connections_per_address), "1000", 0, 1000000, .help = "open connections of one address (IPv6: of one /64); 0: no limit"},
+    {"handshakes", SETTING_COUNT, AT(handshakes), "1000", 1, 1000000, .help = "TLS handshakes at the same time; beyond it the oldest is closed"},
     {"handshake_timeout", SETTING_TIME, AT(handshake_timeout_ms), "10s", 100 * MS, 10 * MINUTE, .help = "the time for a TLS handshake"},
-    {"request_timeout", SETTING_TIME, AT(request_timeout_ms), "30s", 100 * MS, HOUR, .help = "idle, head and body of one request together"},
-    {"write_timeout", SETTING_TIME, AT(write_timeout_ms), "30s", 100 * MS, HOUR, .help = "how long a client may read nothing"},
+    {"idle_timeout", SETTING_TIME, AT(idle_timeout_ms), "1m", 100 * MS, HOUR, .help = "how long a connection may wait for a request"},
+    {"head_timeout", SETTING_TIME, AT(head_timeout_ms), "10s", 100 * MS, HOUR, .help = "the time for the head of a request"},
+    {"body_timeout", SETTING_TIME, AT(body_timeout_ms), "30s", 100 * MS, HOUR, .help = "the time for the body of a request"},
+    {"write_timeout", SETTING_TIME, AT(write_timeout_ms), "30s", 100 * MS, HOUR, .help = "the time for a client to read a piece of an answer"},
+    {"streams", SETTING_COUNT, AT(streams), "1000", 0, 1000000, .help = "answers that are produced piece by piece, at the same time; 0: no limit"},
+    {"http2_resets", SETTING_COUNT, AT(http2_resets), "1000", 0, 1000000, .help = "requests that one HTTP/2 connection may abort"},
+    {"memory_budget", SETTING_SIZE, AT(memory_budget), "1GiB", MIB(1), UINT64_C(1) << 44, .help = "the memory for connections and bodies together"},
     {"address", SETTING_SECTION, AT(address), .section = &ADDRESS_TABLE, .help = "limits of a client's address"},
     {"subject", SETTING_SECTION, AT(subject), .section = &SUBJECT_TABLE, .help = "limits of a token's subject"},
 };
@@ -86,6 +98,7 @@ static const struct setting EXECUTION[] = {
     {"user", TEXT, AT(user), .help = "the user that users' code runs as"},
     {"socket", PATH, AT(socket), .help = "the socket of a runner that was started on its own"},
     {"work_folder", PATH, AT(work_folder), "work", .help = "the folder of the runner that bailiff starts"},
+    {"environment", SETTING_TEXTS, AT(environment), .max = 256, .help = "names of the server's environment variables that users' code gets"},
     {"grace", SETTING_TIME, AT(grace_ms), "10s", 0, HOUR, .help = "the time between SIGTERM and SIGKILL"},
     {"log_max", SETTING_SIZE, AT(log_max), "10MiB", KIB(1), UINT64_C(1) << 34, .help = "what is kept of an attempt's output"},
     {"output_max", SETTING_SIZE, AT(output_max), "1GiB", KIB(1), UINT64_C(1) << 44, .help = "the largest value of a data node"},

@@ -11,18 +11,14 @@
 static const uint64_t DEFAULT_BYTES_MAX = UINT64_C(1) << 30;
 
 /* Of the content as a whole: pieces have one length but for the last. */
-static bool digest_file(const char *path, uint8_t out[static 32])
+static bool digest_open(int fd, uint8_t out[static 32])
 {
-    own(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     own(freep) char *piece = xmalloc(MIB(1));
-    struct digest *digest;
+    struct digest *digest = digest_new();
     size_t filled = 0;
     ssize_t n = 0;
     uint64_t total = 0;
 
-    if (fd < 0)
-        return false;
-    digest = digest_new();
     while (total <= DEFAULT_BYTES_MAX && (n = read(fd, piece + filled, MIB(1) - filled)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
@@ -40,6 +36,47 @@ static bool digest_file(const char *path, uint8_t out[static 32])
     return n == 0;
 }
 
+static bool digest_file(const char *path, uint8_t out[static 32])
+{
+    own(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+
+    return fd >= 0 && digest_open(fd, out);
+}
+
+/* ---- the application's files ----
+ * The server reads them with rights that the application's author need not have, and hands them to commands and to the API's clients. So
+ * it reads only what lies in the application's folder and what users' code could read without its help. */
+
+/* The path as seen from the folder, NULL if it leads elsewhere. */
+static const char *path_in_folder(const struct form *form, const char *text)
+{
+    own(freep) char *path = path_resolve(form->root, text);
+    size_t len = strcmp(form->root, "/") == 0 ? 0 : strlen(form->root);
+
+    if (strncmp(path, form->root, len) != 0 || path[len] != '/')
+        return strcmp(path, form->root) == 0 ? "." : NULL;
+    return path[len + 1] ? arena_strdup(form->arena, path + len + 1) : ".";
+}
+
+static bool open_source(const struct form *form, const char *path, int *ret_fd, struct fault *fault)
+{
+    own(closep) int fd = -1;
+    struct stat st;
+
+    if (!file_open_beneath(form->folder, path, &fd, &st, fault))
+        return false;
+    if ((uint64_t)st.st_size > DEFAULT_BYTES_MAX)
+        return fault_set(fault, FAULT_INVALID, "%s is larger than 1 GiB.", path);
+    if (!form->same_user && !(st.st_mode & S_IROTH))
+        return fault_set(fault, FAULT_INVALID,
+                         "%s is not readable by others (mode %04o), so users' code could not read it, and bailiff does "
+                         "not read it for them; if it is no secret, run: chmod o+r %s/%s",
+                         path, st.st_mode & 07777, form->root, path);
+    *ret_fd = fd;
+    fd = -1;
+    return true;
+}
+
 /* One name for one content: whoever holds the name keeps the value, however often the application changes. */
 static const char *note(const struct item *item, enum storage_type storage, struct form_default *d)
 {
@@ -54,24 +91,22 @@ static const char *note(const struct item *item, enum storage_type storage, stru
 static const char *read_path(const struct item *item, enum storage_type storage, struct form_default *d)
 {
     const char *text = item_text(item, "default_path");
-    own(freep) char *path = text ? path_resolve(item->form->root, text) : NULL;
-    struct stat st;
+    own(closep) int fd = -1;
+    struct fault fault = {0};
 
-    if (!path)
+    if (!text)
         return NULL;
     if (storage == STORAGE_IN_MEMORY) {
         item_bad(item, "default_path", "a data node in memory has no file; use another storage_type.");
         return NULL;
     }
-    d->source = arena_strdup(item->form->arena, path);
-    if (stat(path, &st) < 0)
-        item_bad(item, "default_path", "%s: %s.", path, strerror(errno));
-    else if (!S_ISREG(st.st_mode))
-        item_bad(item, "default_path", "%s is not a regular file.", path);
-    else if ((uint64_t)st.st_size > DEFAULT_BYTES_MAX)
-        item_bad(item, "default_path", "%s is larger than 1 GiB.", path);
-    else if (!digest_file(path, d->digest))
-        item_bad(item, "default_path", "%s cannot be read: %s.", path, strerror(errno));
+    d->source = path_in_folder(item->form, text);
+    if (!d->source)
+        item_bad(item, "default_path", "\"%s\" is not in the application's folder; copy the file there.", text);
+    else if (!open_source(item->form, d->source, &fd, &fault))
+        item_bad(item, "default_path", "%s", fault.message);
+    else if (!digest_open(fd, d->digest))
+        item_bad(item, "default_path", "%s cannot be read: %s.", d->source, strerror(errno));
     else
         return note(item, storage, d);
     return NULL;
@@ -130,11 +165,10 @@ static bool is_stored(const struct form_default *d, const char *target)
     return digest_file(target, digest) && memcmp(digest, d->digest, sizeof(digest)) == 0;
 }
 
-static bool store(const struct form_default *d, const char *target, struct fault *fault)
+/* What is copied is judged anew, by its own descriptor, and must still be what was read first. */
+static bool store(const struct form *form, const struct form_default *d, const char *target, struct fault *fault)
 {
-    own(freep) char *source =
-        d->source ? realpath(d->source, NULL) : NULL; /* the operator may link; a copy follows no link */
-    uint64_t size;
+    own(closep) int source = -1;
 
     if (is_stored(d, target))
         return true;
@@ -142,9 +176,13 @@ static bool store(const struct form_default *d, const char *target, struct fault
         return fault_set(fault, FAULT_INVALID, "%s: %s.", target, strerror(errno));
     if (d->data)
         return file_write_durable(target, d->data, strlen(d->data), 0600, fault);
-    if (!file_copy_durable(source ? source : d->source, target, DEFAULT_BYTES_MAX, 0600, &size, fault))
+    if (!open_source(form, d->source, &source, fault) ||
+        !file_copy_open(source, d->source, target, DEFAULT_BYTES_MAX, 0600, NULL, fault))
         return false;
-    return is_stored(d, target) || fault_set(fault, FAULT_INVALID, "%s changed while it was copied.", d->source);
+    if (is_stored(d, target))
+        return true;
+    unlink(target);
+    return fault_set(fault, FAULT_INVALID, "%s changed while it was copied.", d->source);
 }
 
 /* Storage belongs to jobs, which gave the folder to the runner's group; what lies in it is for the same readers. */
@@ -168,7 +206,7 @@ bool form_store_defaults(struct form *form, const char *storage_folder)
     for (size_t i = 0; i < form->default_count; i++) {
         own(freep) char *target = xprintf("%s/%s", storage_folder, form->defaults[i].name);
 
-        if (!store(&form->defaults[i], target, &fault) || !share(folder, target, &fault))
+        if (!store(form, &form->defaults[i], target, &fault) || !share(folder, target, &fault))
             return problems_add_fault(form->problems, form->defaults[i].line, &fault);
     }
     return true;

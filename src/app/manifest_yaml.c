@@ -1,6 +1,8 @@
 #include "app/manifest_yaml.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "app/manifest_defaults.h"
 #include "app/yaml_form.h"
@@ -289,19 +291,21 @@ static char *real_folder(const char *path)
     return real;
 }
 
-bool manifest_yaml_read(const char *path, const char *storage_folder, struct problems *problems,
+bool manifest_yaml_read(const char *path, const char *storage_folder, bool same_user, struct problems *problems,
                         struct manifest **ret_manifest)
 {
     own(arena_done) struct arena arena = {0};
     own(text_done) struct text content = {0};
     own(freep) char *root_folder = real_folder(path);
+    own(closep) int folder = root_folder ? open(root_folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
     own(manifest_freep) struct manifest *manifest = NULL;
-    struct form form = {.arena = &arena, .problems = problems, .root = root_folder};
+    struct form form = {
+        .arena = &arena, .problems = problems, .root = root_folder, .folder = folder, .same_user = same_user};
     struct yaml_node *root = NULL;
     struct fault fault = {0};
 
     problems_init(problems, path);
-    if (!root_folder)
+    if (folder < 0)
         return problems_add(problems, 0, "cannot be read: %s.", strerror(errno));
     if (!file_read(path, YAML_SIZE_MAX, &content, &fault))
         return problems_add(problems, 0, "cannot be used: %s", fault.message);

@@ -12,7 +12,7 @@
  *     daily: {tasks: [tidy, print], frequency: DAILY, additional_data_nodes: [], sequences: {all: [tidy, print]}}
  *
  * Paths are relative to the file. default_data is a data node's first value (json only: other kinds need their own writer),
- * default_path a file to copy it from. What is read here becomes the same JSON that the runner makes of a Taipy application, and one validator judges both. */
+ * default_path a file to copy it from, which lies in the application's folder and is readable by everybody. What is read here becomes the same JSON that the runner makes of a Taipy application, and one validator judges both. */
 #ifndef APP_MANIFEST_YAML_H
 #define APP_MANIFEST_YAML_H
 
@@ -22,8 +22,9 @@
 bool manifest_yaml_named(const char *path); /* .yaml or .yml */
 
 /* Reads an application. `problems` is made here, the caller's to end. First values are stored as storage_folder/defaults/…, under
- * names that follow from their content; NULL: nothing is written. */
-must_check bool manifest_yaml_read(const char *path, const char *storage_folder, struct problems *problems,
-                                   struct manifest **ret_manifest);
+ * names that follow from their content; NULL: nothing is written. same_user: users' code runs as the server's own user, so that files
+ * which only this one can read are no secret from it. */
+must_check bool manifest_yaml_read(const char *path, const char *storage_folder, bool same_user,
+                                   struct problems *problems, struct manifest **ret_manifest);
 
 #endif

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "app/command.h"
+#include "app/passed.h"
 #include "bailiff/jobs.h"
 
 /* A number, or the name of a user. */
@@ -58,6 +59,25 @@ static bool read_options(struct call *call, struct runner_options *options)
     return true;
 }
 
+static bool read_environment(struct call *call, struct runner_options *options)
+{
+    const struct id_list *names = call_values(call, "pass-environment");
+    struct id_list variables, unset;
+
+    for (size_t i = 0; i < names->count; i++) {
+        const char *why = passed_name_fault(names->items[i]);
+
+        if (why) {
+            call_fail(call, STATUS_USAGE, "--pass-environment: \"%s\" %s.", names->items[i], why);
+            return false;
+        }
+    }
+    passed_collect(names, &call->arena, &variables, &unset);
+    options->environment = variables.items;
+    options->environment_count = variables.count;
+    return true;
+}
+
 static int run_runner(struct call *call)
 {
     struct runner_options options = {.work_folder = call_value(call, "work"), .program = "/proc/self/exe"};
@@ -66,7 +86,7 @@ static int run_runner(struct call *call)
 
     if (format && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
         return call_fail(call, STATUS_USAGE, "--log-format must be text or json.");
-    if (!read_options(call, &options))
+    if (!read_options(call, &options) || !read_environment(call, &options))
         return STATUS_USAGE;
     if (options.socket_path && geteuid() == 0 && !options.run_as_uid)
         return call_fail(call, STATUS_USAGE,
@@ -85,6 +105,8 @@ static const struct command_option RUNNER_OPTIONS[] = {
     {"socket-fd", "N", false, false, "talk over this descriptor instead; given by the server"},
     {"uid", "UID", false, false, "become this user first; given by the server"},
     {"gid", "GID", false, false, "become this group first; given by the server"},
+    {"pass-environment", "NAME", false, true,
+     "a variable of its environment that users' code gets, too; may be repeated"},
     {"log-format", "FORMAT", false, false, "text (default) or json"},
 };
 

@@ -5,6 +5,7 @@
 
 #include "app/bench.h"
 #include "app/manifest_yaml.h"
+#include "app/passed.h"
 #include "app/routes.h"
 #include "app/serve.h"
 #include "bailiff/file.h"
@@ -28,9 +29,24 @@ static bool make_data_folder(struct serving *s, struct fault *fault)
     return true;
 }
 
+/* A variable may be unset on purpose: an application that needs it says so itself. */
+static void collect_environment(struct serving *s, struct id_list *ret_variables)
+{
+    struct id_list unset;
+
+    passed_collect(&s->config->execution.environment, &s->arena, ret_variables, &unset);
+    for (size_t i = 0; i < unset.count; i++)
+        log_write(s->log, LOG_WARNING, "server.environment",
+                  "A variable of execution.environment is not set in the server's environment.",
+                  L_STR("name", unset.items[i]));
+}
+
 bool serve_make_jobs(struct serving *s, struct fault *fault)
 {
     const struct config_execution *e = &s->config->execution;
+    struct id_list environment;
+
+    collect_environment(s, &environment);
     const struct jobs_options options = {
         .storage_folder = storage_folder(s),
         .socket_path = e->socket,
@@ -41,6 +57,8 @@ bool serve_make_jobs(struct serving *s, struct fault *fault)
         .allow_same_user = e->same_user,
         .python = e->python,
         .package = e->package,
+        .environment = environment.items,
+        .environment_count = environment.count,
         .workers_max = e->workers,
         .log_max_bytes = e->log_max,
         .output_max_bytes = e->output_max,
@@ -56,7 +74,8 @@ bool serve_make_jobs(struct serving *s, struct fault *fault)
 static bool load_yaml(struct serving *s, struct fault *fault)
 {
     struct problems problems;
-    bool good = manifest_yaml_read(s->config->application, storage_folder(s), &problems, &s->manifest);
+    bool good = manifest_yaml_read(s->config->application, storage_folder(s), config_same_user(s->config), &problems,
+                                   &s->manifest);
 
     problems_print(&problems, s->call->err);
     if (!good)
@@ -178,7 +197,7 @@ void serve_fill_services(struct serving *s)
         .realm = "bailiff",
         .cors_origins = c->cors.origins.items,
         .cors_origin_count = c->cors.origins.count,
-        .same_user = c->execution.same_user && !c->execution.user,
+        .same_user = config_same_user(c),
         .snapshot_lock = &s->snapshot_lock,
         .snapshot = &s->snapshot,
     };
@@ -204,6 +223,8 @@ bool serve_make_server(struct serving *s, struct fault *fault)
             .certificate_file = l->certificate,
             .key_file = l->key,
             .client_ca_file = l->client_ca,
+            .ocsp_file = l->ocsp_file,
+            .proxy_protocol = l->proxy_protocol,
             .where = arena_printf(&s->arena, "%s:%u", c->file, l->node->line),
         };
     }
@@ -212,9 +233,19 @@ bool serve_make_server(struct serving *s, struct fault *fault)
         .listener_count = c->server.listeners.count,
         .loops = c->server.loops,
         .connections_max = c->limits.connections,
+        .connections_per_address_max = c->limits.connections_per_address,
+        .handshakes_max = c->limits.handshakes,
         .handshake_timeout_ms = c->limits.handshake_timeout_ms,
-        .request_timeout_ms = c->limits.request_timeout_ms,
+        .idle_timeout_ms = c->limits.idle_timeout_ms,
+        .head_timeout_ms = c->limits.head_timeout_ms,
+        .body_timeout_ms = c->limits.body_timeout_ms,
         .write_timeout_ms = c->limits.write_timeout_ms,
+        .memory_budget = c->limits.memory_budget,
+        .streams_max = c->limits.streams,
+        .streams_per_subject_max = c->limits.subject.streams,
+        .http2_resets_max = c->limits.http2_resets,
+        .trusted_proxies = (const char *const *)c->server.trusted_proxies.items,
+        .trusted_proxy_count = c->server.trusted_proxies.count,
         .drain_timeout_ms = c->server.drain_timeout_ms,
         .body_max = routes_body_max(),
         .chain = &BAILIFF_CHAIN,

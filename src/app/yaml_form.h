@@ -8,14 +8,16 @@
 struct form { /* one file */
     struct arena *arena;
     struct problems *problems;
-    const char *root;                 /* its folder, absolute */
+    const char *root;                 /* its folder, absolute, free of links */
+    int folder;                       /* the same, open */
+    bool same_user;                   /* users' code runs as the server's user: what this may read, that may */
     json_t *data_node_ids, *task_ids; /* sets: every id that the file has, sound or not */
     struct form_default *defaults;    /* first values, in the order of the data nodes */
     size_t default_count;
 };
 struct form_default {
     const char *name;   /* below storage */
-    const char *source; /* a file … */
+    const char *source; /* a file, seen from the folder … */
     const char *data;   /* … or JSON text */
     uint8_t digest[32];
     unsigned line;

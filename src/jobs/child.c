@@ -7,11 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "jobs/spawn.h"
 #include "jobs/thread.h"
 
 enum { RUNNER_DESCRIPTOR = 3 };
 
-/* Nothing of the server's goes along but one socket and stderr: no environment, no descriptor, no signal mask, no
+/* Nothing of the server's goes along but one socket and stderr: no environment but what the operator named, no descriptor, no signal mask, no
  * terminal. */
 static int spawn(const char *program, char *const *argv, char *const *environment, int socket, pid_t *ret_pid)
 {
@@ -36,34 +37,50 @@ static int spawn(const char *program, char *const *argv, char *const *environmen
     return error;
 }
 
+static void fill_arguments(const struct jobs_options *options, struct arena *arena, struct strings *argv)
+{
+    const char *first[] = {"bailiff", "runner", "--socket-fd", "3", "--work", options->work_folder};
+
+    for (size_t i = 0; i < ARRAY_LEN(first); i++)
+        strings_add(argv, arena, first[i]);
+    if (options->run_as_uid != 0) {
+        strings_add(argv, arena, "--uid");
+        strings_add(argv, arena, arena_printf(arena, "%u", (unsigned)options->run_as_uid));
+        strings_add(argv, arena, "--gid");
+        strings_add(argv, arena, arena_printf(arena, "%u", (unsigned)options->run_as_gid));
+    }
+    /* Only the names: everybody can read a process's arguments. */
+    for (size_t i = 0; i < options->environment_count; i++) {
+        const char *variable = options->environment[i];
+
+        strings_add(argv, arena, "--pass-environment");
+        strings_add(argv, arena, arena_printf(arena, "%.*s", (int)strcspn(variable, "="), variable));
+    }
+}
+
+static void fill_environment(const struct jobs_options *options, struct arena *arena, struct strings *environment)
+{
+    for (size_t i = 0; i < options->environment_count; i++)
+        strings_add(environment, arena, options->environment[i]);
+    strings_set(environment, arena, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    strings_set(environment, arena, "HOME", options->work_folder);
+    strings_set(environment, arena, "LANG", "C.UTF-8");
+}
+
 bool child_spawn(struct jobs *jobs, int *ret_fd, struct fault *fault)
 {
     const struct jobs_options *options = &jobs->options;
-    own(freep) char *uid = xprintf("%u", (unsigned)options->run_as_uid);
-    own(freep) char *gid = xprintf("%u", (unsigned)options->run_as_gid);
-    own(freep) char *home = xprintf("HOME=%s", options->work_folder);
-    char *argv[] = {(char *)"bailiff",
-                    (char *)"runner",
-                    (char *)"--socket-fd",
-                    (char *)"3",
-                    (char *)"--work",
-                    (char *)options->work_folder,
-                    (char *)"--uid",
-                    uid,
-                    (char *)"--gid",
-                    gid,
-                    NULL};
-    char *environment[] = {(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", home,
-                           (char *)"LANG=C.UTF-8", NULL};
+    own(arena_done) struct arena arena = {0};
+    struct strings argv = {0}, environment = {0};
     int ends[2];
 
-    if (options->run_as_uid == 0)
-        argv[6] = NULL;
+    fill_arguments(options, &arena, &argv);
+    fill_environment(options, &arena, &environment);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return fault_unavailable(fault, 1, "No socket can be made: %s.", strerror(errno));
     own(closep) int theirs = ends[1];
     own(closep) int ours = ends[0];
-    int error = spawn(options->program, argv, environment, theirs, &jobs->client.pid);
+    int error = spawn(options->program, argv.items, environment.items, theirs, &jobs->client.pid);
     if (error != 0) {
         jobs->client.pid = 0;
         return fault_unavailable(fault, 1, "The runner (%s) cannot be started: %s.", options->program, strerror(error));

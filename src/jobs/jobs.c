@@ -124,6 +124,7 @@ bool jobs_new(const struct jobs_options *options, struct jobs **ret_jobs, struct
 
 struct recovery {
     bool restart;
+    unsigned attempts_max;
     unsigned restarted, failed;
 };
 
@@ -132,12 +133,13 @@ static bool recover_apply(struct store_txn *txn, struct change *change, struct f
 {
     struct recovery *recovery = change->input;
 
-    return txn_recover_jobs(txn, recovery->restart, &recovery->restarted, &recovery->failed, fault);
+    return txn_recover_jobs(txn, recovery->restart, recovery->attempts_max, &recovery->restarted, &recovery->failed,
+                            fault);
 }
 
 static bool recover(struct jobs *jobs, struct fault *fault)
 {
-    struct recovery recovery = {.restart = jobs->options.restart_lost};
+    struct recovery recovery = {.restart = jobs->options.restart_lost, .attempts_max = jobs->options.attempts_max};
     struct change *change = change_new();
 
     change->class = CHANGE_JOB;

@@ -15,13 +15,14 @@ static const char *search_path(void)
     return path && path[0] ? path : "/usr/local/bin:/usr/bin:/bin";
 }
 
-static void common_environment(struct keeper *keeper, struct strings *strings, struct arena *arena, const char *home)
+/* The keeper's own environment is what the runner made for it: nothing but these and what the operator passes on. */
+static void common_environment(struct strings *strings, struct arena *arena, const char *home)
 {
+    for (char **variable = environ; *variable; variable++)
+        strings_add(strings, arena, *variable);
     strings_set(strings, arena, "PATH", search_path());
     strings_set(strings, arena, "HOME", home);
     strings_set(strings, arena, "LANG", "C.UTF-8");
-    strings_set(strings, arena, "BAILIFF_WORK",
-                keeper->work); /* by it a later runner finds what this one left behind */
 }
 
 /* Starts it with a new pipe for its output. */
@@ -62,9 +63,7 @@ static void command_environment(struct keeper *keeper, struct strings *strings, 
     const char *name;
     json_t *value;
 
-    strings_set(strings, arena, "PATH", search_path());
-    strings_set(strings, arena, "HOME", request->work);
-    strings_set(strings, arena, "LANG", "C.UTF-8");
+    common_environment(strings, arena, request->work);
     json_object_foreach (request->environment, name, value)
         if (strncmp(name, "BAILIFF_", 8) != 0)
             strings_set(strings, arena, name, json_string_value(value));
@@ -119,7 +118,8 @@ static bool worker_start(struct keeper *keeper, struct fault *fault)
     strings_add(&argv, &arena, arena_printf(&arena, "%s/bailiff_runner", keeper->package));
     strings_add(&argv, &arena, "worker");
     char *home = arena_printf(&arena, "%s/home", keeper->work);
-    common_environment(keeper, &environment, &arena, home);
+    common_environment(&environment, &arena, home);
+    strings_set(&environment, &arena, "BAILIFF_WORK", keeper->work); /* by it a later runner finds what this one left */
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return fault_unavailable(fault, 1, "No socket can be made: %s.", strerror(errno));
     own(closep) int theirs = ends[1];

@@ -9,20 +9,33 @@
 
 #include "bailiff/clock.h"
 #include "jobs/runner.h"
+#include "jobs/spawn.h"
 
 enum { KEEPER_DESCRIPTOR = 3 };
 
+/* All that is in it reaches users' code: see keeper_children.c. */
+static void keeper_environment(struct runner *runner, struct arena *arena, struct strings *environment)
+{
+    const struct runner_options *options = runner->options;
+    const char *path = getenv("PATH");
+
+    for (size_t i = 0; i < options->environment_count; i++)
+        strings_add(environment, arena, options->environment[i]);
+    strings_set(environment, arena, "PATH", path && path[0] ? path : "/usr/local/bin:/usr/bin:/bin");
+    strings_set(environment, arena, "HOME", arena_printf(arena, "%s/home", runner->work));
+    strings_set(environment, arena, "LANG", "C.UTF-8");
+}
+
 static bool keeper_spawn(struct runner *runner, int theirs, pid_t *ret_pid, struct fault *fault)
 {
-    const char *path = getenv("PATH");
-    own(freep) char *search = xprintf("PATH=%s", path && path[0] ? path : "/usr/local/bin:/usr/bin:/bin");
-    own(freep) char *home = xprintf("HOME=%s/home", runner->work);
+    own(arena_done) struct arena arena = {0};
     char *argv[] = {(char *)"bailiff", (char *)"keeper", NULL};
-    char *environment[] = {search, home, (char *)"LANG=C.UTF-8", NULL};
+    struct strings environment = {0};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t signals;
 
+    keeper_environment(runner, &arena, &environment);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, runner->null, 0);
     posix_spawn_file_actions_adddup2(&actions, theirs, KEEPER_DESCRIPTOR);
@@ -33,7 +46,7 @@ static bool keeper_spawn(struct runner *runner, int theirs, pid_t *ret_pid, stru
     sigfillset(&signals);
     posix_spawnattr_setsigdefault(&attributes, &signals);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-    int error = posix_spawn(ret_pid, runner->options->program, &actions, &attributes, argv, environment);
+    int error = posix_spawn(ret_pid, runner->options->program, &actions, &attributes, argv, environment.items);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     if (error != 0)

@@ -54,7 +54,7 @@ bool policy_load(const char *path, struct policy **ret_policy, struct fault *fau
 {
     own(text_done) struct text content = {0};
 
-    if (!file_read(path, POLICY_SIZE_MAX, &content, fault))
+    if (!file_read_trusted(path, POLICY_SIZE_MAX, &content, fault))
         return false;
     return policy_parse(text_span(&content), path, ret_policy, fault);
 }

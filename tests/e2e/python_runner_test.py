@@ -100,6 +100,7 @@ class Values(unittest.TestCase):
         self.assertEqual(values.interpret("ENV[N]:int", environment), 5)
         self.assertIs(values.interpret("ENV[B]:bool", environment), True)
         self.assertEqual(values.interpret("x ENV[N]", environment), "x ENV[N]")
+        self.assertEqual(values.interpret(["ENV[N]:int", {"a": "ENV[B]"}, "2:int"], None), ["ENV[N]:int", {"a": "ENV[B]"}, 2])
         self.assertEqual(values.interpret(["ENV[N]:float"], environment), [5.0])
         with self.assertRaisesRegex(values.BadValue, "MISSING"):
             values.interpret("ENV[MISSING]", environment)
@@ -699,6 +700,43 @@ class Manifest(Folder):
         with open(self.path("app.toml"), "wb") as file:
             file.write(b'\xef\xbb\xbf[DATA_NODE.a]\r\n\r\n[DATA_NODE.b]\r\nscope = "x"\r\n')
         self.assertProblem(None, 4, "not a scope")
+
+    def test_values_of_the_environment_are_no_properties(self):
+        found = self.manifest(
+            """
+            [DATA_NODE.a]
+            storage_type = "csv"
+            has_header = "ENV[HEADER]:bool"
+            encoding = "ENV[ENCODING]"
+            exposed_type = "ENV[EXPOSED]"
+            default_data = [["ENV[WORD]"]]
+            password = "ENV[WORD]"
+            nested = ["ENV[WORD]", {key = "ENV[WORD]:str", n = "1:int"}]
+            unset = "ENV[NOPE]:int"
+
+            [DATA_NODE.b]
+            storage_type = "json"
+            default_path = "ENV[FILE]"
+            has_header = "ENV[WORD]"
+            """,
+            HEADER="false", ENCODING="latin-1", EXPOSED="list", WORD="hunter2", FILE="in.csv",
+        )
+        self.assertNotIn("hunter2", json.dumps(found))
+        self.assertEqual(
+            found["data_nodes"][0]["properties"],
+            {
+                "has_header": False,
+                "encoding": "latin-1",
+                "exposed_type": "list",
+                "password": "ENV[WORD]",
+                "nested": ["ENV[WORD]", {"key": "ENV[WORD]:str", "n": 1}],
+                "unset": "ENV[NOPE]:int",
+            },
+        )
+        self.assertEqual(found["data_nodes"][1]["properties"], {"has_header": "ENV[WORD]"})
+        with open(self.path("out/defaults/a.csv"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), "hunter2\n")
+        self.assertTrue(os.path.exists(self.path("out/defaults/b.json")))
 
     def test_syntax(self):
         self.assertProblem("[JOB]\n\nx = = 1\n", 3, "Invalid value")

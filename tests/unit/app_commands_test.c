@@ -125,6 +125,9 @@ static void test_wrong_command_lines(void **state)
                 "bailiff runner: --server-user: there is no user \"bailiff-no-such-user\".\n");
     assert_said("bailiff runner --work /tmp --socket /tmp/s --server-user 1 --uid 5", 2, "",
                 "bailiff runner: --uid and --gid belong together.\n");
+    assert_said("bailiff runner --work /tmp --socket /tmp/s --server-user 1 --pass-environment LD_PRELOAD", 2, "",
+                "bailiff runner: --pass-environment: \"LD_PRELOAD\" cannot be passed on: it chooses the code that the "
+                "runner and the interpreter load.\n");
     assert_said("bailiff policy matrix --roles a --config b", 2, "",
                 "bailiff policy matrix: give either --roles or --config, not both.\n");
     assert_said("bailiff audit verify --store a --config b", 2, "",

@@ -124,6 +124,43 @@ static void test_the_packaged_file_shows_the_defaults(void **state)
     assert_string_equal(defaults, packaged);
 }
 
+static void test_proxies_and_memory_are_checked(void **state)
+{
+    own(folder_done) struct folder f = folder_new();
+    own(freep) char *path = folder_file(&f, "bailiff.yaml");
+    static const char text[] = "server:\n  public_url: https://localhost:8443\n"
+                               "  listeners:\n"
+                               "    - {address: 127.0.0.1, port: 1, certificate: a, key: b}\n"
+                               "    - {address: 127.0.0.1, port: 2, certificate: a, key: b, proxy_protocol: v2}\n"
+                               "    - {address: 127.0.0.1, port: 3, tls: false, ocsp_file: c, proxy_protocol: v1}\n"
+                               "%s"
+                               "limits:\n  connections: 100000\n  memory_budget: %s\n"
+                               "store: {folder: data}\napplication: app.toml\npolicy: {roles: roles.yaml}\n"
+                               "issuers: [{issuer: \"https://localhost:8443\", audiences: [bailiff], jwks_file: j}]\n"
+                               "execution: {socket: /run/bailiff/runner.sock}\n";
+    own(freep) char *none = xprintf(text, "", "8GiB");
+    own(freep) char *bad =
+        xprintf(text, "  trusted_proxies: [10.0.0.0/8, 10.0.0.1/8, everybody, 0.0.0.0/0, unix]\n", "1GiB");
+
+    folder_write(&f, "bailiff.yaml", none, 0600);
+    own(freep) char *said = complaints(path, CONFIG_TEXT, f.path);
+    assert_non_null(
+        strstr(said, "bailiff.yaml:5: proxy_protocol: v2 takes connections of server.trusted_proxies only"));
+    assert_non_null(strstr(said, "bailiff.yaml:6: server.listeners[2].proxy_protocol: \"v1\" is not known here"));
+    assert_non_null(
+        strstr(said, "bailiff.yaml:6: tls: false, yet there is a certificate, key, client_ca or ocsp_file"));
+    assert_null(strstr(said, "memory_budget"));
+    folder_write(&f, "bailiff.yaml", bad, 0600);
+    own(freep) char *more = complaints(path, CONFIG_TEXT, f.path);
+    assert_non_null(
+        strstr(more, "bailiff.yaml:7: server.trusted_proxies: \"10.0.0.1/8\" has bits set behind its prefix."));
+    assert_non_null(strstr(more, "bailiff.yaml:7: server.trusted_proxies: \"everybody\" is neither an address, nor"));
+    assert_non_null(strstr(more, "bailiff.yaml:7: server.trusted_proxies: \"0.0.0.0/0\" would trust everybody."));
+    assert_null(strstr(more, "\"10.0.0.0/8\""));
+    assert_null(strstr(more, "trusted_proxies: \"unix\""));
+    assert_non_null(strstr(more, "bailiff.yaml:10: limits.memory_budget is too small: 100000 connections may need "));
+}
+
 static void check_documented(const struct setting_table *table, const char *file)
 {
     for (size_t i = 0; i < table->count; i++) {
@@ -274,6 +311,158 @@ static void test_files_that_others_can_read(void **state)
         "@/signing-key.pem, and make a new key if it was so for long.\n");
 }
 
+static void test_files_that_others_can_write(void **state)
+{
+    own(folder_done) struct folder f = folder_new();
+    own(freep) char *package = folder_file(&f, "bailiff_runner");
+
+    write_machine(&f);
+    folder_write(&f, "server.pem", "-----BEGIN CERTIFICATE-----\n", 0664);
+    folder_write(&f, "app.toml", "", 0646);
+    folder_write(&f, "python", "#!/bin/sh\n", 0775);
+    assert_int_equal(chmod(package, 0777), 0);
+    own(freep) char *said = machine_complaints(&f, REQUIRED EXECUTION("PYTHON/python", "") SIGNING);
+#define WRITE "others than its owner can write @/"
+#define CHOOSE "), and so choose the code that is run; run: chmod go-w @/"
+    assert_string_equal(
+        said, "@/bailiff.yaml:3: certificate: @/server.pem is trusted, but others than its owner can write it (mode "
+              "0664); run: chmod go-w @/server.pem\n"
+              "@/bailiff.yaml:5: warning: application: " WRITE "app.toml (mode 0646" CHOOSE "app.toml\n" UNSAFE
+              "@/bailiff.yaml:9: warning: execution.python: " WRITE "python (mode 0775" CHOOSE "python\n"
+              "@/bailiff.yaml:9: warning: execution.package: " WRITE "./bailiff_runner (mode 0777" CHOOSE
+              "./bailiff_runner\n");
+}
+
+static void test_a_folder_that_others_can_write(void **state)
+{
+    own(folder_done) struct folder f = folder_new();
+
+    write_machine(&f);
+    assert_int_equal(chmod(f.path, 0770), 0);
+    own(freep) char *said = machine_complaints(&f, REQUIRED EXECUTION("PYTHON/python", "") SIGNING);
+    assert_non_null(strstr(said, "application: others than its owner can write @ (mode 0770), "));
+    assert_non_null(strstr(said, "execution.package: others than its owner can write @/. (mode 0770), "));
+}
+
+static void test_a_configuration_that_others_can_write(void **state)
+{
+    own(folder_done) struct folder f = folder_new();
+    own(freep) char *path = folder_file(&f, "bailiff.yaml");
+
+    folder_write(&f, "bailiff.yaml", REQUIRED, 0664);
+    own(freep) char *said = complaints(path, CONFIG_TEXT, f.path);
+    assert_string_equal(said, "@/bailiff.yaml: cannot be used: @/bailiff.yaml is trusted, but others than its owner "
+                              "can write it (mode 0664); run: chmod go-w @/bailiff.yaml\n");
+}
+
+/* What roles and keys say is said by whoever can write them. */
+static void test_roles_and_keys_that_others_can_write(void **state)
+{
+    own(folder_done) struct folder f = folder_new();
+    own(freep) char *path = folder_file(&f, "bailiff.yaml"), *said = NULL, *placed = NULL;
+    struct policy *policy = NULL;
+    struct verifier *verifier = NULL;
+    struct problems problems;
+
+    folder_write(&f, "roles.yaml", "version: 1\nroles: {TAIPY_READER: {permissions: [tasks:read]}}\n", 0666);
+    folder_write(&f, "signing-jwks.json", "{}", 0666);
+    folder_write(&f, "key.pem", "-----BEGIN PUBLIC KEY-----\n", 0660);
+    folder_write(&f, "bailiff.yaml",
+                 "server:\n  public_url: https://localhost:8443\n"
+                 "  listeners: [{address: 127.0.0.1, port: 8443, certificate: server.pem, key: server-key.pem}]\n"
+                 "store: {folder: data}\napplication: app.toml\npolicy: {roles: roles.yaml}\nissuers:\n"
+                 "  - {issuer: a, audiences: [bailiff], jwks_file: signing-jwks.json}\n"
+                 "  - {issuer: b, audiences: [bailiff], pem_file: key.pem}\n"
+                 "execution: {socket: /run/runner}\n",
+                 0644);
+    own(config_freep) struct config *c = config_load(path, CONFIG_TEXT, &problems);
+    assert_int_equal(problems.mistakes, 0);
+    assert_false(config_load_policy(c, &problems, &policy));
+    assert_false(config_load_verifier(c, &problems, &verifier));
+    said = problems_text(&problems);
+    problems_done(&problems);
+    placed = text_replaced(said, f.path, "@");
+    assert_non_null(strstr(placed, "@/bailiff.yaml:6: @/roles.yaml is trusted, but others"));
+    assert_non_null(strstr(placed, "run: chmod go-w @/roles.yaml\n"));
+    assert_non_null(strstr(placed, "run: chmod go-w @/signing-jwks.json\n"));
+    assert_non_null(strstr(placed, "run: chmod go-w @/key.pem\n"));
+}
+
+static void test_variables_that_cannot_be_passed_on(void **state)
+{
+    own(folder_done) struct folder f = folder_new();
+    own(freep) char *path = folder_file(&f, "bailiff.yaml");
+
+    folder_write(&f, "bailiff.yaml",
+                 REQUIRED "execution:\n  socket: /run/runner\n  environment:\n    - TZ\n    - _x1\n    - A-B\n    - "
+                          "1A\n    - A=B\n    - PATH\n    - HOME\n    - LD_PRELOAD\n    - PYTHONPATH\n    - "
+                          "BAILIFF_WORK\n",
+                 0600);
+    own(freep) char *said = complaints(path, CONFIG_TEXT, f.path);
+#define ENVIRONMENT(line, name) "@/bailiff.yaml:" #line ": execution.environment: \"" name "\" "
+#define LOADED " cannot be passed on: it chooses the code that the runner and the interpreter load.\n"
+    assert_string_equal(
+        said, "@/bailiff.yaml:10: warning: execution.environment has no effect: the runner behind execution.socket has "
+              "its own; start it with --pass-environment NAME.\n" /* and the list's lines follow */
+        ENVIRONMENT(13, "A-B") "is not the name of a variable.\n" ENVIRONMENT(14, "1A") "is not the name of a "
+                                                                                        "variable.\n" ENVIRONMENT(15, "A=B") "is not the name of a variable.\n" ENVIRONMENT(16, "PATH") "cannot be passed on: bailiff sets it itself.\n" ENVIRONMENT(
+                                                                                            17,
+                                                                                            "HOME") "cannot be passed "
+                                                                                                    "on: bailiff sets "
+                                                                                                    "it itself.\n"
+                                                                                                    "@/"
+                                                                                                    "bailiff.yaml:18: "
+                                                                                                    "execution."
+                                                                                                    "environment: "
+                                                                                                    "\"LD_"
+                                                                                                    "PRELOAD\"" LOADED
+                                                                                                    "@/"
+                                                                                                    "bailiff.yaml:19: "
+                                                                                                    "execution."
+                                                                                                    "environment: "
+                                                                                                    "\"PYTHONPATH"
+                                                                                                    "\"" LOADED
+                                                                                                        ENVIRONMENT(
+                                                                                                            20,
+                                                                                                            "BAILIFF_"
+                                                                                                            "WORK") "ca"
+                                                                                                                    "nn"
+                                                                                                                    "ot"
+                                                                                                                    " b"
+                                                                                                                    "e "
+                                                                                                                    "pa"
+                                                                                                                    "ss"
+                                                                                                                    "ed"
+                                                                                                                    " o"
+                                                                                                                    "n:"
+                                                                                                                    " n"
+                                                                                                                    "am"
+                                                                                                                    "es"
+                                                                                                                    " t"
+                                                                                                                    "ha"
+                                                                                                                    "t "
+                                                                                                                    "st"
+                                                                                                                    "ar"
+                                                                                                                    "t "
+                                                                                                                    "wi"
+                                                                                                                    "th"
+                                                                                                                    " B"
+                                                                                                                    "AI"
+                                                                                                                    "LI"
+                                                                                                                    "FF"
+                                                                                                                    "_ "
+                                                                                                                    "ar"
+                                                                                                                    "e "
+                                                                                                                    "ba"
+                                                                                                                    "il"
+                                                                                                                    "if"
+                                                                                                                    "f'"
+                                                                                                                    "s "
+                                                                                                                    "ow"
+                                                                                                                    "n."
+                                                                                                                    "\n");
+}
+
 static void test_files_that_are_something_else(void **state)
 {
     own(folder_done) struct folder f = folder_new();
@@ -404,12 +593,18 @@ int main(void)
         cmocka_unit_test(test_effective_settings),
         cmocka_unit_test(test_printed_settings_read_back),
         cmocka_unit_test(test_the_packaged_file_shows_the_defaults),
+        cmocka_unit_test(test_proxies_and_memory_are_checked),
         cmocka_unit_test(test_every_setting_is_documented),
         cmocka_unit_test(test_origins),
         cmocka_unit_test(test_loopback),
         cmocka_unit_test(test_a_good_machine),
         cmocka_unit_test(test_a_bare_machine),
         cmocka_unit_test(test_files_that_others_can_read),
+        cmocka_unit_test(test_files_that_others_can_write),
+        cmocka_unit_test(test_a_folder_that_others_can_write),
+        cmocka_unit_test(test_a_configuration_that_others_can_write),
+        cmocka_unit_test(test_roles_and_keys_that_others_can_write),
+        cmocka_unit_test(test_variables_that_cannot_be_passed_on),
         cmocka_unit_test(test_files_that_are_something_else),
         cmocka_unit_test(test_work_and_store_are_apart),
         cmocka_unit_test(test_an_unknown_user),

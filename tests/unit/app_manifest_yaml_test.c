@@ -22,7 +22,7 @@ static struct manifest *read_good(const struct folder *f, const char *yaml, cons
     bool good;
 
     folder_write(f, "app.yaml", yaml, 0600);
-    good = manifest_yaml_read(path, storage, &problems, &m);
+    good = manifest_yaml_read(path, storage, false, &problems, &m);
     said = say(&problems, f->path);
     problems_done(&problems);
     if (!good)
@@ -39,8 +39,8 @@ static void assert_complaints(const char *yaml, const char *expected)
     struct problems problems;
 
     folder_write(&f, "app.yaml", yaml, 0600);
-    folder_write(&f, "data.csv", "a\n1\n", 0600);
-    if (manifest_yaml_read(path, NULL, &problems, &m))
+    folder_write(&f, "data.csv", "a\n1\n", 0644);
+    if (manifest_yaml_read(path, NULL, false, &problems, &m))
         manifest_free(m), m = NULL;
     said = say(&problems, f.path);
     problems_done(&problems);
@@ -54,7 +54,7 @@ static void test_reads_everything(void **state)
 {
     own(folder_done) struct folder f = folder_new();
 
-    folder_write(&f, "readings.csv", "a,b\n1,2\n", 0600);
+    folder_write(&f, "readings.csv", "a,b\n1,2\n", 0644);
     own(manifest_freep) struct manifest *m =
         read_good(&f,
                   "application: {version: \"1.2\", workers: 4}\n"
@@ -119,7 +119,7 @@ static void test_first_values_are_stored(void **state)
     own(folder_done) struct folder f = folder_new();
     own(freep) char *storage = folder_file(&f, "storage"), *table = NULL, *value = NULL;
 
-    folder_write(&f, "table.csv", "a,b\n1,2\n", 0600);
+    folder_write(&f, "table.csv", "a,b\n1,2\n", 0644);
     own(manifest_freep) struct manifest *m = read_good(&f, DEFAULTS, storage);
     table = content(storage, manifest_data_node(m, "table")->default_file);
     value = content(storage, manifest_data_node(m, "value")->default_file);
@@ -134,10 +134,10 @@ static void test_first_values_never_change_under_a_name(void **state)
     own(folder_done) struct folder f = folder_new();
     own(freep) char *storage = folder_file(&f, "storage"), *old = NULL, *new = NULL;
 
-    folder_write(&f, "table.csv", "old\n", 0600);
+    folder_write(&f, "table.csv", "old\n", 0644);
     own(manifest_freep) struct manifest *before = read_good(&f, DEFAULTS, storage);
     own(manifest_freep) struct manifest *again = read_good(&f, DEFAULTS, storage);
-    folder_write(&f, "table.csv", "new\n", 0600);
+    folder_write(&f, "table.csv", "new\n", 0644);
     own(manifest_freep) struct manifest *after = read_good(&f, DEFAULTS, storage);
 
     assert_string_equal(manifest_data_node(before, "table")->default_file,
@@ -156,7 +156,7 @@ static void test_half_a_first_value_is_replaced(void **state)
     own(folder_done) struct folder f = folder_new();
     own(freep) char *storage = folder_file(&f, "storage"), *table = NULL, *value = NULL, *path = NULL, *path2 = NULL;
 
-    folder_write(&f, "table.csv", "a,b\n1,2\n", 0600);
+    folder_write(&f, "table.csv", "a,b\n1,2\n", 0644);
     own(manifest_freep) struct manifest *m = read_good(&f, DEFAULTS, storage);
     path = xprintf("storage/%s", manifest_data_node(m, "table")->default_file);
     path2 = xprintf("storage/%s", manifest_data_node(m, "value")->default_file);
@@ -177,11 +177,97 @@ static void test_nothing_is_stored_of_a_faulty_application(void **state)
     struct problems problems;
     struct stat st;
 
-    folder_write(&f, "table.csv", "a\n", 0600);
+    folder_write(&f, "table.csv", "a\n", 0644);
     folder_write(&f, "app.yaml", DEFAULTS "tasks: {t: {command: [x], inputs: [nothing]}}\n", 0600);
-    assert_false(manifest_yaml_read(path, storage, &problems, &m));
+    assert_false(manifest_yaml_read(path, storage, false, &problems, &m));
     problems_done(&problems);
     assert_int_equal(stat(storage, &st), -1);
+}
+
+/* ---- the server reads for the application's author only what that one could read ---- */
+static void assert_default(const struct folder *f, const char *path, bool same_user, const char *expected)
+{
+    own(freep) char *application = folder_file(f, "app/app.yaml"), *storage = folder_file(f, "storage"), *said = NULL;
+    own(freep) char *yaml = xprintf("data_nodes: {n: {storage_type: csv, default_path: \"%s\"}}\n", path);
+    own(manifest_freep) struct manifest *m = NULL;
+    struct problems problems;
+
+    folder_write(f, "app/app.yaml", yaml, 0644);
+    bool good = manifest_yaml_read(application, storage, same_user, &problems, &m);
+    said = say(&problems, f->path);
+    problems_done(&problems);
+    if (!strstr(said, expected) || good != (expected[0] == '\0'))
+        fail_msg("\"%s\" is not in \"%s\"", expected, said);
+    if (!good)
+        return;
+    own(freep) char *value = content(storage, manifest_data_node(m, "n")->default_file);
+    assert_string_equal(value, "content\n");
+}
+
+static void make_application(const struct folder *f)
+{
+    own(freep) char *app = folder_file(f, "app"), *sub = folder_file(f, "app/sub"), *beside = folder_file(f, "app2");
+
+    assert_int_equal(mkdir(app, 0755) | mkdir(sub, 0755) | mkdir(beside, 0755), 0);
+    folder_write(f, "signing-key.pem", "secret\n", 0644);
+    folder_write(f, "app2/f.csv", "secret\n", 0644);
+    folder_write(f, "app/f.csv", "content\n", 0644);
+    folder_write(f, "app/sub/f.csv", "content\n", 0644);
+}
+
+static void link_to(const struct folder *f, const char *target, const char *name)
+{
+    own(freep) char *path = folder_file(f, name);
+
+    assert_int_equal(symlink(target, path), 0);
+}
+
+static void test_first_values_lie_in_the_folder(void **state)
+{
+    own(folder_done) struct folder f = folder_new();
+    own(freep) char *key = folder_file(&f, "signing-key.pem"), *inside = folder_file(&f, "app/sub/f.csv"),
+                    *beside = folder_file(&f, "app2/f.csv");
+
+    make_application(&f);
+    link_to(&f, "../signing-key.pem", "app/relative.csv");
+    link_to(&f, key, "app/absolute.csv");
+    link_to(&f, "../app2", "app/folder");
+    link_to(&f, "sub/f.csv", "app/fine.csv");
+    for (int same_user = 0; same_user < 2; same_user++) {
+        assert_default(&f, "f.csv", same_user, "");
+        assert_default(&f, "sub/../f.csv", same_user, "");
+        assert_default(&f, inside, same_user, "");
+        assert_default(&f, "fine.csv", same_user, "");
+        assert_default(&f, "../signing-key.pem", same_user,
+                       "default_path: \"../signing-key.pem\" is not in the application's folder; copy the file there.");
+        assert_default(&f, key, same_user, "is not in the application's folder");
+        assert_default(&f, beside, same_user, "is not in the application's folder");
+        assert_default(&f, "../app2/f.csv", same_user, "is not in the application's folder");
+        assert_default(&f, "/etc/passwd", same_user, "is not in the application's folder");
+        assert_default(&f, "relative.csv", same_user, "relative.csv leads out of the folder");
+        assert_default(&f, "absolute.csv", same_user, "absolute.csv leads out of the folder");
+        assert_default(&f, "folder/f.csv", same_user, "folder/f.csv leads out of the folder");
+        assert_default(&f, "sub", same_user, "sub is not a regular file");
+        assert_default(&f, "..", same_user, "is not in the application's folder");
+    }
+}
+
+/* A file of the server's own, linked in or left in the folder. */
+static void test_first_values_are_no_secrets(void **state)
+{
+    static const unsigned SECRET[] = {0600, 0400, 0640, 0660, 0751};
+    own(folder_done) struct folder f = folder_new();
+    own(freep) char *key = folder_file(&f, "key.pem"), *linked = folder_file(&f, "app/linked.csv");
+
+    make_application(&f);
+    folder_write(&f, "key.pem", "content\n", 0600);
+    assert_int_equal(link(key, linked), 0);
+    assert_default(&f, "linked.csv", false, "linked.csv is not readable by others (mode 0600)");
+    for (size_t i = 0; i < ARRAY_LEN(SECRET); i++) {
+        folder_write(&f, "app/f.csv", "content\n", SECRET[i]);
+        assert_default(&f, "f.csv", false, "if it is no secret, run: chmod o+r @/app/f.csv");
+        assert_default(&f, "f.csv", true, "");
+    }
 }
 
 static void test_mistakes(void **state)
@@ -195,8 +281,8 @@ static void test_mistakes(void **state)
     struct problems problems;
 
     folder_write(&f, "app.yaml", file.data, 0600);
-    folder_write(&f, "data.csv", "a\n1\n", 0600);
-    assert_false(manifest_yaml_read(path, NULL, &problems, &m));
+    folder_write(&f, "data.csv", "a\n1\n", 0644);
+    assert_false(manifest_yaml_read(path, NULL, false, &problems, &m));
     assert_null(m);
     said = say(&problems, f.path);
     problems_done(&problems);
@@ -224,7 +310,7 @@ static void test_no_file(void **state)
     struct manifest *m = NULL;
     struct problems problems;
 
-    assert_false(manifest_yaml_read("/nonexistent/app.yaml", NULL, &problems, &m));
+    assert_false(manifest_yaml_read("/nonexistent/app.yaml", NULL, false, &problems, &m));
     assert_int_equal(problems.mistakes, 1);
     problems_done(&problems);
 }
@@ -246,6 +332,8 @@ int main(void)
         cmocka_unit_test(test_first_values_never_change_under_a_name),
         cmocka_unit_test(test_half_a_first_value_is_replaced),
         cmocka_unit_test(test_nothing_is_stored_of_a_faulty_application),
+        cmocka_unit_test(test_first_values_lie_in_the_folder),
+        cmocka_unit_test(test_first_values_are_no_secrets),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_what_the_validator_finds),
         cmocka_unit_test(test_no_file),

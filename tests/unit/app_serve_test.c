@@ -193,7 +193,8 @@ static void test_a_life(void **state)
     assert_int_equal(end(p.server), 0);
     p.server = 0;
     assert_answer(&p, "/livez", "No such file or directory");
-    assert_audit(&p, "OK: 3 audit records, 1 to 3, the chain is unbroken\n"); /* start, refusal, stop */
+    assert_audit(&p,
+                 "OK: 3 audit records, 1 to 3, the chain is unbroken, the end is sealed\n"); /* start, refusal, stop */
 }
 
 static void test_a_reload_takes_new_roles(void **state)
@@ -240,6 +241,28 @@ static void test_a_reload_says_what_needs_a_restart(void **state)
     kill(p.server, SIGHUP);
     wait_for_log(&p, "server.restart_needed");
     wait_for_log(&p, "server.reloaded");
+}
+
+/* From the server's environment through its runner to the loader; not unless it was named. */
+static void test_variables_are_passed_on_by_name(void **state)
+{
+    own(place_done) struct place p = place_new();
+    own(freep) char *path = folder_file(&p.folder, "bailiff.yaml"), *toml = NULL, *named = NULL;
+    own(text_done) struct text config = {0};
+
+    setenv("SERVE_TEST_WORD", "5", 1);
+    unsetenv("SERVE_TEST_UNSET");
+    folder_write(&p.folder, "app.toml", "[DATA_NODE.a]\ndefault_data = \"ENV[SERVE_TEST_WORD]:int\"\n", 0644);
+    assert_true(file_read(path, MIB(1), &config, NULL));
+    toml = text_replaced(config.data, "app.yaml", "app.toml");
+    folder_write(&p.folder, "bailiff.yaml", toml, 0600);
+    assert_no_start(&p, 1, "the environment variable SERVE_TEST_WORD is not set");
+    named =
+        text_replaced(toml, "work_folder: work", "work_folder: work, environment: [SERVE_TEST_UNSET, SERVE_TEST_WORD]");
+    folder_write(&p.folder, "bailiff.yaml", named, 0600);
+    begin(&p);
+    wait_for_log(&p, "SERVE_TEST_UNSET");
+    assert_answer(&p, "/livez", "HTTP/1.1 200 OK");
 }
 
 /* ---- starts that must fail ---- */
@@ -301,6 +324,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_reload_takes_new_roles),
         cmocka_unit_test(test_a_bad_reload_changes_nothing),
         cmocka_unit_test(test_a_reload_says_what_needs_a_restart),
+        cmocka_unit_test(test_variables_are_passed_on_by_name),
         cmocka_unit_test(test_a_second_server),
         cmocka_unit_test(test_a_faulty_configuration),
         cmocka_unit_test(test_a_faulty_application),

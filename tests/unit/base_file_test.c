@@ -1,12 +1,17 @@
 /* Files: bounds, secrets' modes, links, locks, durable writing, and the ids that come from randomness. */
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -209,6 +214,159 @@ static void test_secrets_of_other_users(void **state)
     as_nobody(exit_if_read, path);
     assert_int_equal(chmod(path, 0660), 0);
     as_nobody(exit_if_read, path);
+}
+
+/* ---- files that grant power ---- */
+
+static void test_what_others_can_write_is_not_trusted(void **state)
+{
+    static const mode_t BAD[] = {0620, 0602, 0664, 0646, 0666, 0777, 01777};
+    static const mode_t GOOD[] = {0400, 0600, 0640, 0644, 0755};
+    own(freep) char *path = path_in(state, "roles.yaml"), *remedy = xprintf("run: chmod go-w %s", path);
+
+    for (size_t i = 0; i < ARRAY_LEN(BAD); i++) {
+        struct text content = {0};
+        struct fault fault = {0};
+
+        put(path, "roles", BAD[i]);
+        assert_false(file_read_trusted(path, 100, &content, &fault));
+        assert_null(content.data);
+        assert_non_null(strstr(fault.message, remedy));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(GOOD); i++) {
+        own(text_done) struct text content = {0};
+
+        put(path, "roles", GOOD[i]);
+        assert_true(file_read_trusted(path, 5, &content, NULL));
+        assert_string_equal(content.data, "roles");
+    }
+}
+
+/* The mode that counts is that of what is read, whatever the link to it looks like. */
+static void test_trust_is_in_what_a_link_leads_to(void **state)
+{
+    own(freep) char *path = path_in(state, "file"), *link = path_in(state, "link");
+    own(text_done) struct text content = {0};
+
+    put(path, "roles", 0666);
+    assert_int_equal(symlink(path, link), 0);
+    assert_false(file_read_trusted(link, 100, &content, NULL));
+    put(path, "roles", 0644);
+    assert_true(file_read_trusted(link, 100, &content, NULL));
+}
+
+/* ---- paths of somebody else's choice ---- */
+
+static int folder_open(void **state, const char *name)
+{
+    own(freep) char *path = path_in(state, name);
+    int fd;
+
+    assert_true(mkdir(path, 0755) == 0 || errno == EEXIST);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void test_what_lies_beneath_is_opened(void **state)
+{
+    static const char *const NAMES[] = {"f", "./f", "sub/../f", "sub/inner", "link", "sub/up"};
+    own(closep) int folder = folder_open(state, "app"), sub = folder_open(state, "app/sub");
+    own(freep) char *file = path_in(state, "app/f"), *inner = path_in(state, "app/sub/inner");
+
+    put(file, "content", 0640);
+    put(inner, "content", 0640);
+    assert_int_equal(symlinkat("sub/inner", folder, "link"), 0);
+    assert_int_equal(symlinkat("../f", sub, "up"), 0);
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+        own(closep) int fd = -1;
+        struct fault fault = {0};
+        struct stat st;
+        char content[8] = "";
+
+        if (!file_open_beneath(folder, NAMES[i], &fd, &st, &fault))
+            fail_msg("%s", fault.message);
+        assert_int_equal(st.st_mode & 0777, 0640);
+        assert_int_equal(read(fd, content, 7), 7);
+        assert_string_equal(content, "content");
+    }
+}
+
+static void test_nothing_leads_out_of_the_folder(void **state)
+{
+    own(closep) int folder = folder_open(state, "app"), outside = folder_open(state, "outside");
+    own(freep) char *secret = path_in(state, "secret"), *inside = path_in(state, "app/f");
+    const char *const names[] = {"../secret", "..",       "/etc/passwd",      secret,     inside,
+                                 "absolute",  "relative", "folder/../secret", "folder/f", "process"};
+
+    put(secret, "secret", 0644);
+    put(inside, "content", 0644);
+    assert_int_equal(symlinkat(secret, folder, "absolute"), 0);
+    assert_int_equal(symlinkat("../secret", folder, "relative"), 0);
+    assert_int_equal(symlinkat("../outside", folder, "folder"), 0);
+    assert_int_equal(symlinkat("/proc/self/exe", folder, "process"), 0);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        int fd = -1;
+        struct fault fault = {0};
+        struct stat st;
+
+        if (file_open_beneath(folder, names[i], &fd, &st, &fault))
+            fail_msg("%s was opened", names[i]);
+        assert_int_equal(fd, -1);
+        assert_non_null(strstr(fault.message, "leads out of the folder"));
+    }
+}
+
+static void test_only_regular_files_beneath(void **state)
+{
+    static const char *const NAMES[] = {".", "sub", "fifo", "nothing", ""};
+    own(closep) int folder = folder_open(state, "app"), sub = folder_open(state, "app/sub");
+
+    assert_int_equal(mkfifoat(folder, "fifo", 0644), 0);
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+        int fd = -1;
+        struct stat st;
+
+        assert_false(file_open_beneath(folder, NAMES[i], &fd, &st, NULL));
+        assert_int_equal(fd, -1);
+    }
+}
+
+/* A kernel without openat2: better nothing than a path that is only looked at. */
+static void exit_unless_refused(int folder)
+{
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {ARRAY_LEN(program), program};
+    struct fault fault = {0};
+    struct stat st;
+    int fd = -1;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+        _exit(77);
+    _exit(file_open_beneath(folder, "f", &fd, &st, &fault) ? 1 : strstr(fault.message, "Linux 5.6") ? 0 : 2);
+}
+
+static void test_without_the_system_call_nothing_is_opened(void **state)
+{
+    own(closep) int folder = folder_open(state, "app");
+    own(freep) char *file = path_in(state, "app/f");
+    int status;
+
+    put(file, "content", 0644);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        exit_unless_refused(folder);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip(); /* no filters here either */
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* ---- writing ---- */
@@ -442,6 +600,12 @@ int main(void)
         IN_FOLDER(test_reading_what_is_no_file),
         IN_FOLDER(test_secrets_are_ours_alone),
         IN_FOLDER(test_secrets_of_other_users),
+        IN_FOLDER(test_what_others_can_write_is_not_trusted),
+        IN_FOLDER(test_trust_is_in_what_a_link_leads_to),
+        IN_FOLDER(test_what_lies_beneath_is_opened),
+        IN_FOLDER(test_nothing_leads_out_of_the_folder),
+        IN_FOLDER(test_only_regular_files_beneath),
+        IN_FOLDER(test_without_the_system_call_nothing_is_opened),
         IN_FOLDER(test_durable_writing_replaces_whole),
         IN_FOLDER(test_a_failed_write_leaves_the_old),
         IN_FOLDER(test_writing_where_nothing_can_be),

@@ -31,6 +31,21 @@ static void commands_complete_and_fail(void **state)
     assert_null(kit_log(kit, silent)); /* no file for what wrote nothing */
 }
 
+static void named_variables_reach_commands(void **state)
+{
+    static const char *const PASSED[] = {"WORD=a b=c", "BLANK="};
+    struct kit *kit = *state;
+
+    setenv("UNNAMED", "x", 1);
+    kit->options.environment = PASSED;
+    kit->options.environment_count = ARRAY_LEN(PASSED);
+    kit_add_command(kit, "show", "echo \"$WORD/${BLANK-none}/${UNNAMED-none}/$LANG\"");
+    kit_start(kit);
+    const char *id = kit_submit(kit, "show");
+    kit_await(kit, id, JOB_COMPLETED);
+    assert_string_equal(kit_log(kit, id), "a b=c//none/C.UTF-8\n");
+}
+
 static void a_command_that_cannot_start_fails(void **state)
 {
     struct kit *kit = *state;
@@ -208,6 +223,7 @@ static int tests(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
     const struct CMUnitTest all[] = {
         T(commands_complete_and_fail),
+        T(named_variables_reach_commands),
         T(a_command_that_cannot_start_fails),
         T(an_output_becomes_an_immutable_file),
         T(an_output_not_written_is_a_failure),

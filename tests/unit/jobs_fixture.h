@@ -421,6 +421,8 @@ static inline pid_t runner_pid(struct kit *kit)
 static inline int jobs_fixture_main(int argc, char **argv, int (*tests)(void))
 {
     struct runner_options options = {.socket_fd = -1, .program = "/proc/self/exe"};
+    own(arena_done) struct arena arena = {0};
+    const char *passed[8];
 
     if (argc > 1 && strcmp(argv[1], "keeper") == 0)
         return keeper_run();
@@ -439,7 +441,10 @@ static inline int jobs_fixture_main(int argc, char **argv, int (*tests)(void))
             options.run_as_gid = (gid_t)atoi(argv[i + 1]);
         else if (strcmp(argv[i], "--server-uid") == 0)
             options.server_uid = (uid_t)atoi(argv[i + 1]);
+        else if (strcmp(argv[i], "--pass-environment") == 0 && options.environment_count < ARRAY_LEN(passed))
+            passed[options.environment_count++] = arena_printf(&arena, "%s=%s", argv[i + 1], getenv(argv[i + 1]));
     }
+    options.environment = passed;
     options.log = log_new(STDERR_FILENO, LOG_TEXT, getenv("BAILIFF_TEST_LOG") ? LOG_DEBUG : LOG_ERROR);
     int status = runner_run(&options);
     log_free(options.log);

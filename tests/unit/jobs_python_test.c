@@ -148,6 +148,34 @@ static void defaults_are_stored_once(void **state)
     kit_open_store(kit);
 }
 
+/* The loader, workers and commands see what was passed on, and nothing else of the server's environment. */
+static void named_variables_reach_users_code(void **state)
+{
+    static const char *const PASSED[] = {"ANSWER=21", "WORD=a b=c"};
+    struct kit *kit = *state;
+    struct fault fault = {0};
+    own(text_done) struct text errors = {0};
+
+    setenv("UNNAMED", "x", 1);
+    kit->options.environment = PASSED;
+    kit->options.environment_count = ARRAY_LEN(PASSED);
+    kit_write(kit, "fns.py",
+              "import os\ndef show(n):\n    print(n, os.environ['WORD'], os.environ.get('UNNAMED'))\n    return n\n");
+    kit_write(
+        kit, "app.toml",
+        "[DATA_NODE.nb]\ndefault_data = \"ENV[ANSWER]:int\"\nlabel = \"ENV[WORD]\"\n[DATA_NODE.out]\nstorage_type "
+        "= \"json\"\n[TASK.show]\nfunction = \"fns.show:function\"\ninputs = [\"nb:SECTION\"]\noutputs = "
+        "[\"out:SECTION\"]\n");
+    if (!jobs_new(&kit->options, &kit->jobs, &fault) ||
+        !jobs_load(kit->jobs, kit_path(kit, "app.toml"), &kit->manifest, &errors, &fault))
+        fail_msg("%s\n%s", fault.message, errors.data);
+    assert_string_equal(manifest_data_node(kit->manifest, "nb")->properties, "{\"label\":\"ENV[WORD]\"}");
+    kit_start(kit);
+    const char *id = kit_submit(kit, "show");
+    kit_await(kit, id, JOB_COMPLETED);
+    assert_string_equal(kit_log(kit, id), "21 a b=c None\n");
+}
+
 static void a_bad_application_is_explained(void **state)
 {
     struct kit *kit = *state;
@@ -308,6 +336,7 @@ static int tests(void)
     const struct CMUnitTest all[] = {
         T(an_application_runs),
         T(defaults_are_stored_once),
+        T(named_variables_reach_users_code),
         T(a_bad_application_is_explained),
         T(a_missing_python_is_explained),
         T(a_worker_lives_on_between_jobs),

@@ -82,13 +82,15 @@ def _user_path(value, root, must_exist):
 
 
 def _properties(section, storage_type):
+    """What clients see of a data node: a value from the environment may be a secret, so only what reading takes is looked up."""
     checks = _PROPERTY_CHECKS.get(storage_type, {})
     properties = {}
     for key in section.keys():
         if key in _OWN_KEYS:
             continue
-        check = checks.get(key, lambda value: value)
-        properties[key] = section.get(key, lambda value, check=check: values.as_property(check(value)))
+        check = checks.get(key, _any)
+        environ = os.environ if key in checks else None
+        properties[key] = section.get(key, lambda value, check=check: values.as_property(check(value)), environ=environ)
     return properties
 
 
@@ -109,9 +111,14 @@ def _exposed_type(value):
     return value
 
 
+def _any(value):
+    return value
+
+
+# The properties that a storage type reads and writes by.
 _PROPERTY_CHECKS = {
     "csv": {"has_header": values.as_boolean, "encoding": _encoding, "exposed_type": _exposed_type},
-    "json": {"encoding": _encoding},
+    "json": {"encoding": _encoding, "encoder": _any, "decoder": _any},
 }
 
 

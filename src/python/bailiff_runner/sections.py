@@ -1,6 +1,7 @@
 """Sections of the configuration file: their ids, what they inherit, and access to their typed values."""
 
 import keyword
+import os
 
 from . import values
 from .values import BadValue, shown
@@ -39,12 +40,12 @@ class Section:
     def problem(self, key, message):
         self._problems.add(self.where(key) if key else self.path, message)
 
-    def get(self, key, convert=None, otherwise=None):
+    def get(self, key, convert=None, otherwise=None, environ=os.environ):
         """The key's typed value, converted; `otherwise` if it is absent, or wrong (which is noted)."""
         if not self.has(key):
             return otherwise
         try:
-            value = values.interpret(self.raw(key))
+            value = values.interpret(self.raw(key), environ)
             return convert(value) if convert else value
         except BadValue as error:
             self.problem(key, f"{error}.")

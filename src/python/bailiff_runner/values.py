@@ -57,7 +57,10 @@ def shown(value, limit=80):
 
 
 def interpret(value, environ=os.environ):
-    """The Python value that a TOML value stands for; containers are interpreted throughout."""
+    """The Python value that a TOML value stands for; containers are interpreted throughout.
+
+    With environ=None, references to the environment stay the text that they are.
+    """
     if isinstance(value, str):
         return _interpret_text(value, environ)
     if isinstance(value, list):
@@ -69,6 +72,8 @@ def interpret(value, environ=os.environ):
 
 def _interpret_text(text, environ):
     match = _ENVIRONMENT.fullmatch(text)
+    if match and environ is None:
+        return text
     if match:
         name, kind = match.groups()
         found = environ.get(name)
