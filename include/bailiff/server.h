@@ -14,6 +14,8 @@ struct listener_options {
     bool tls;                /* false only on loopback or a Unix socket */
     const char *certificate_file, *key_file; /* PEM; chain behind the certificate */
     const char *client_ca_file; /* set: a client certificate is required, and HTTP/2 is offered */
+    const char *ocsp_file;      /* DER; stapled while it is valid; NULL: none */
+    bool proxy_protocol;        /* each connection begins with a PROXY header (version 2) of a trusted proxy */
     const char *where;       /* "bailiff.yaml:12" */
 };
 
@@ -21,8 +23,20 @@ struct server_options {
     const struct listener_options *listeners;
     size_t listener_count;
     unsigned loops;             /* 0: one a core */
-    unsigned connections_max;   /* in all */
-    unsigned handshake_timeout_ms, request_timeout_ms /* idle + head + body */, write_timeout_ms, drain_timeout_ms;
+    unsigned connections_max;             /* in all */
+    unsigned connections_per_address_max; /* IPv6: per /64; 0: no limit. Trusted proxies themselves are not counted */
+    unsigned handshakes_max;              /* TLS handshakes at once; beyond it the oldest goes */
+    unsigned handshake_timeout_ms;        /* PROXY header and TLS handshake together */
+    unsigned idle_timeout_ms;             /* until the first byte of a request, also of the first one */
+    unsigned head_timeout_ms, body_timeout_ms; /* from their first byte to their last */
+    unsigned write_timeout_ms;            /* for a client to take a piece of an answer (16 to 64 KiB) */
+    unsigned drain_timeout_ms;
+    uint64_t memory_budget;               /* for connections and bodies together: see server_memory_needed */
+    unsigned streams_max, streams_per_subject_max; /* answers that are produced piece by piece, at once; 0: no limit */
+    unsigned http2_resets_max;            /* streams that one connection may abort */
+    const char *const *trusted_proxies;   /* addresses, ranges, "unix": their PROXY header and X-Forwarded-For are believed */
+    size_t trusted_proxy_count;
+    unsigned ticket_period_ms;            /* how long a key makes session tickets; 0: an hour */
     size_t body_max;            /* the largest of all routes' limits */
     const struct chain *chain;
     const struct services *services;
@@ -43,8 +57,30 @@ must_check bool server_reload_tls(struct server *server, struct fault *fault);
 void server_stop(struct server *server);
 void server_free(struct server *server); /* NULL ok */
 
+/* The least memory_budget that makes sense: all connections at their worst, and a few bodies. What the budget has beyond the
+ * connections' share is for buffered bodies; when that is used up, requests with bodies get 503. */
+uint64_t server_memory_needed(unsigned connections_max, size_t body_max);
+/* Whether an entry of trusted_proxies can be used. */
+must_check bool server_trusted_proxy_check(const char *entry, struct fault *fault);
+
+enum server_refusal {
+    REFUSED_CONNECTIONS, /* too many in all */
+    REFUSED_ADDRESS,     /* too many of one address or /64 */
+    REFUSED_PROXY,       /* not a trusted proxy, or no PROXY header */
+    REFUSED_HANDSHAKE,   /* failed, too slow, or pushed out by newer ones */
+    REFUSED_PARSER,      /* a head or body that is malformed or too large */
+    REFUSED_FORWARDED,   /* an X-Forwarded-For that cannot be read */
+    REFUSED_SLOW_HEAD,
+    REFUSED_SLOW_BODY,
+    REFUSED_SLOW_READER,
+    REFUSED_MEMORY,  /* the budget for bodies is used up */
+    REFUSED_STREAMS, /* too many at once */
+    REFUSED_RESETS,  /* an HTTP/2 connection that aborts and aborts */
+    SERVER_REFUSALS,
+};
 struct server_counters {
-    uint64_t connections, connections_open, requests, handshakes_failed, refused_connections, parser_refusals;
+    uint64_t connections, connections_open, requests, body_bytes /* reserved now */, streams_open;
+    uint64_t refusals[SERVER_REFUSALS];
 };
 void server_get_counters(const struct server *server, struct server_counters *ret); /* any thread */
 

@@ -99,6 +99,26 @@ static void set_length(struct server_exchange *e)
         req->http1_is_persistent = 0; /* HTTP/1.0: the end of the connection is the end of the body */
 }
 
+/* ---- readers ---- */
+
+/* libh2o has been given something: the client has until the timeout to take it. */
+static void expect_reader(struct server_exchange *e)
+{
+    struct loop *loop = e->connection->loop;
+
+    if (h2o_timeout_is_linked(&e->patience))
+        h2o_timeout_unlink(&e->patience);
+    h2o_timeout_link(loop->context.loop, &loop->write_timeout, &e->patience);
+}
+
+void answer_on_impatience(h2o_timeout_entry_t *entry)
+{
+    struct server_exchange *e = container_of(entry, struct server_exchange, patience);
+
+    record_refusal(e->connection->loop, REFUSED_SLOW_READER, e->x.address, "limits.write_timeout", e->x.request_id, 0);
+    connection_reset(e->connection);
+}
+
 /* ---- whole bodies ---- */
 
 static h2o_send_state_t pull_body(h2o_generator_t *generator, h2o_req_t *req, h2o_iovec_t *buf)
@@ -107,6 +127,7 @@ static h2o_send_state_t pull_body(h2o_generator_t *generator, h2o_req_t *req, h2
     const struct text *body = &e->x.response.body;
     size_t n = MIN(buf->len, body->len - e->sent);
 
+    expect_reader(e);
     memcpy(buf->base, body->data + e->sent, n);
     buf->len = n;
     e->sent += n;
@@ -125,6 +146,7 @@ static void send_whole(struct server_exchange *e, bool with_body)
     }
     h2o_iovec_t buf = h2o_iovec_init(body->data, body->len);
     e->complete = true;
+    expect_reader(e);
     h2o_send(e->req, &buf, with_body && body->len > 0 ? 1 : 0, H2O_SEND_STATE_FINAL);
 }
 
@@ -145,6 +167,7 @@ static void send_piece(struct server_exchange *e, bool final)
 
     e->sent += e->piece.len;
     e->complete = final;
+    expect_reader(e);
     h2o_send(e->req, &buf, e->piece.len > 0 ? 1 : 0, final ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
 }
 
@@ -190,7 +213,27 @@ void answer_later(h2o_timeout_entry_t *entry)
 
 static void source_proceed(h2o_generator_t *generator, h2o_req_t *req)
 {
-    source_send(container_of(generator, struct server_exchange, generator));
+    struct server_exchange *e = container_of(generator, struct server_exchange, generator);
+
+    if (h2o_timeout_is_linked(&e->patience))
+        h2o_timeout_unlink(&e->patience);
+    source_send(e);
+}
+
+/* Too many at once: the answer becomes a refusal. */
+static void admit_stream(struct server_exchange *e)
+{
+    struct fault fault = {0};
+    bool of_subject;
+    const char *objection = budget_take_stream(e, &of_subject);
+
+    if (!objection)
+        return;
+    fault_set(&fault, of_subject ? FAULT_TOO_MANY : FAULT_UNAVAILABLE, "%s", objection);
+    fault.retry_after_s = 1;
+    record_refusal(e->connection->loop, REFUSED_STREAMS, e->x.address,
+                   of_subject ? "limits.subject.streams" : "limits.streams", e->x.request_id, of_subject ? 429 : 503);
+    exchange_fail(&e->x, &fault);
 }
 
 /* ---- all ---- */
@@ -205,6 +248,9 @@ void answer_exchange(struct exchange *x)
         return;
     if (r->status < 200 || r->status > 599)
         r->status = 500;
+    bool with_body = status_has_body(r->status) && x->method != HEAD;
+    if (r->source && with_body)
+        admit_stream(e);
     e->answered = true;
     req->res.status = r->status;
     req->res.reason = status_reason(r->status);
@@ -213,7 +259,6 @@ void answer_exchange(struct exchange *x)
     set_headers(e);
     set_length(e);
 
-    bool with_body = status_has_body(r->status) && x->method != HEAD;
     if (r->source && with_body) {
         e->generator.proceed = source_proceed;
         h2o_start_response(req, &e->generator);

@@ -17,7 +17,7 @@ static void stop_listening(struct loop *loop)
         if (h2o_timeout_is_linked(&l->retry))
             h2o_timeout_unlink(&l->retry);
         for (int turn = 0; turn < 64; turn++)
-            connection_on_accept(l->socket, NULL);
+            accept_on_readable(l->socket, NULL);
         if (h2o_timeout_is_linked(&l->retry))
             h2o_timeout_unlink(&l->retry);
         h2o_socket_read_stop(l->socket);
@@ -33,9 +33,9 @@ static void let_idle_go(struct loop *loop, int64_t now_ms)
     for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
         struct connection *c = container_of(node, struct connection, link);
         int fd = h2o_socket_get_fd(c->socket);
-        if (c->handshaking && now_ms - loop->drain_started_ms >= HANDSHAKE_GRACE_MS)
+        if (c->waits_for == WAIT_HANDSHAKE && now_ms - loop->drain_started_ms >= HANDSHAKE_GRACE_MS)
             shutdown(fd, SHUT_RD);
-        else if (!c->handshaking && !c->http2 && connection_is_idle(c))
+        else if (c->waits_for != WAIT_HANDSHAKE && !c->http2 && connection_is_idle(c))
             shutdown(fd, SHUT_RD);
     }
 }

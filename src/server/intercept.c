@@ -3,6 +3,7 @@
  * libh2o 2.2.5 calls picohttpparser's phr_parse_request and phr_decode_chunked through its PLT, so definitions in the program
  * are found first. Theirs accept what a careful server must refuse; ours are strict and judge before any body is buffered.
  * Whether this really holds is tried on every loop before it serves (intercept_works). */
+#include <dlfcn.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,10 +22,34 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
                       size_t *path_len, int *minor_version, struct phr_header *headers, size_t *num_headers,
                       size_t last_len);
 ssize_t phr_decode_chunked(struct phr_chunked_decoder *decoder, char *buf, size_t *size);
+void h2o_http2_stream_reset(struct st_h2o_http2_conn_t *conn, struct st_h2o_http2_stream_t *stream);
 
 /* Handed to libh2o as the path of every HTTP/1 request: it normalises paths for routes of its own, which we do not use, and
  * prints to stderr what it cannot normalise. The true target is in the connection. */
 static const char PATH[] = "/";
+
+static int refuse_for_memory(struct head *head)
+{
+    head->status = 503;
+    head->reason = "The server has no room for a body at this moment.";
+    return HEAD_REFUSED;
+}
+
+/* A body is announced: is there room for it? Chunked ones do not say how long they are. */
+static bool expect_body(struct connection *c, const struct head *head)
+{
+    struct server *server = c->loop->server;
+    uint64_t bytes = head->chunked ? server->options.body_max : head->content_length;
+
+    budget_give_back_body(server, &c->body_reserved);
+    if (bytes == 0)
+        return true;
+    if (!budget_take_body(server, bytes))
+        return false;
+    c->body_reserved = bytes;
+    connection_wait(c, WAIT_BODY);
+    return true;
+}
 
 /* libh2o is given a harmless request without a body, so that the handler is called and answers the refusal at once. */
 static int hand_over_refusal(struct connection *c, const struct head *head, size_t len, const char **method,
@@ -50,11 +75,19 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
     struct head head;
 
     enum head_verdict verdict = head_read(buf, len, last_len, loop->server->options.body_max, &head);
-    if (verdict == HEAD_MORE)
+    if (verdict == HEAD_MORE) {
+        if (c->waits_for == WAIT_IDLE && len > 0)
+            connection_wait(c, WAIT_HEAD);
         return -2;
+    }
     *path = PATH;
     *path_len = sizeof(PATH) - 1;
     c->refusal_status = 0;
+    c->refusal = REFUSED_PARSER;
+    if (verdict == HEAD_OK && !expect_body(c, &head)) {
+        c->refusal = REFUSED_MEMORY;
+        verdict = refuse_for_memory(&head);
+    }
     if (verdict == HEAD_REFUSED)
         return hand_over_refusal(c, &head, len, method, method_len, minor_version, num_headers);
 
@@ -75,6 +108,25 @@ ssize_t phr_decode_chunked(struct phr_chunked_decoder *decoder, char *buf, size_
     return chunks_read(decoder, buf, size);
 }
 
+/* Called when a client aborts a stream, or makes us abort one. Either costs the client next to nothing, and us a request. */
+void h2o_http2_stream_reset(struct st_h2o_http2_conn_t *conn, struct st_h2o_http2_stream_t *stream)
+{
+    struct connection *c = connection_of((h2o_conn_t *)conn); /* its first member */
+    struct loop *loop = c->loop;
+
+    if (++c->resets == loop->server->options.http2_resets_max + 1) {
+        record_refusal(loop, REFUSED_RESETS, c->address, "limits.http2_resets", NULL, 0);
+        connection_reset(c);
+    }
+    loop->http2_stream_reset(conn, stream);
+}
+
+static bool find_originals(struct loop *loop)
+{
+    *(void **)&loop->http2_stream_reset = dlsym(RTLD_NEXT, "h2o_http2_stream_reset");
+    return loop->http2_stream_reset != NULL;
+}
+
 /* Sends a request to ourselves and compares the start of the answer. */
 static bool probe(struct loop *loop, const char *request, const char *expected)
 {
@@ -84,8 +136,7 @@ static bool probe(struct loop *loop, const char *request, const char *expected)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
         return false;
     h2o_socket_t *socket = h2o_evloop_socket_create(loop->context.loop, fds[0], H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
-    connection_adopt(loop, socket, NULL);
-    h2o_http1_accept(&loop->accept, socket, *h2o_get_timestamp(&loop->context, NULL, NULL));
+    connection_serve(connection_adopt(loop, NULL, socket, NULL), false);
 
     bool sent = write(fds[1], request, strlen(request)) == (ssize_t)strlen(request);
     ssize_t got = -1;
@@ -102,7 +153,7 @@ static bool probe(struct loop *loop, const char *request, const char *expected)
 bool intercept_works(struct loop *loop)
 {
     loop->testing = true;
-    bool works = probe(loop, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "HTTP/1.1 400 ") &&
+    bool works = find_originals(loop) && probe(loop, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "HTTP/1.1 400 ") &&
                  probe(loop, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\nx\r\n0\r\n\r\n",
                        "HTTP/1.1 400 ");
     loop->testing = false;

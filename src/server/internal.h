@@ -15,6 +15,21 @@
 #include <h2o/http2.h>
 
 #include "bailiff/server.h"
+#include "server/ip.h"
+#include "server/tally.h"
+
+struct st_h2o_http2_conn_t;
+struct st_h2o_http2_stream_t;
+
+/* Connections hold the context they began with; a reload makes new ones. */
+struct tls {
+    atomic_uint references;
+    SSL_CTX *context;
+    struct ticket_keys *tickets; /* the server's */
+    unsigned char *staple;       /* OCSP response, or NULL */
+    size_t staple_len;
+    time_t staple_until;
+};
 
 struct listener {
     struct listener_options options; /* strings are ours */
@@ -23,7 +38,7 @@ struct listener {
     int *fds;     /* one a loop, in the order of the loops; -1 once a loop has taken it over */
     dev_t device; /* of our Unix socket, so that we remove no other's */
     ino_t inode;
-    SSL_CTX *tls; /* counted; under server->lock */
+    struct tls *tls; /* counted; under server->lock */
 };
 
 struct server {
@@ -39,8 +54,13 @@ struct server {
     unsigned loops_ready, loops_failed;                             /* under lock */
     struct fault start_fault;                                       /* under lock: the first loop's that failed */
 
-    atomic_uint_fast64_t connections, connections_open, requests, handshakes_failed, refused_connections,
-        parser_refusals;
+    struct trusted_proxies trusted;
+    struct ticket_keys *tickets;
+    struct tally *addresses; /* connections of each prefix */
+    struct tally *subjects;  /* streams of each subject */
+    uint64_t bodies_max;     /* bytes that buffered bodies may take together */
+
+    atomic_uint_fast64_t connections, connections_open, requests, body_bytes, streams_open, refusals[SERVER_REFUSALS];
 };
 
 struct loop_listener {
@@ -48,6 +68,13 @@ struct loop_listener {
     struct listener *listener;
     h2o_socket_t *socket;
     h2o_timeout_entry_t retry; /* when accepting failed for want of descriptors or memory */
+};
+
+/* Of one kind of refusal: the first few a second are logged singly, the rest as one counted line. */
+struct refusal_log {
+    int64_t second;
+    unsigned lines;
+    uint64_t unlogged;
 };
 
 struct loop {
@@ -62,9 +89,15 @@ struct loop {
     struct loop_listener *listeners;
     struct bench *bench;
     struct text lines; /* of the access log: written once a turn */
+    struct refusal_log refusal_logs[SERVER_REFUSALS];
+    h2o_timeout_entry_t refusal_tick;
+    h2o_timeout_t idle_timeout, head_timeout, body_timeout, write_timeout;
 
-    h2o_linklist_t connections, exchanges;
+    h2o_linklist_t connections, exchanges, handshakes /* oldest first */;
+    unsigned handshake_count;
     size_t connection_count;
+    void (*http2_stream_reset)(struct st_h2o_http2_conn_t *conn,
+                               struct st_h2o_http2_stream_t *stream); /* libh2o's own */
     bool testing; /* the self-test runs: it is neither counted nor logged */
     bool draining, forced, ended;
     int64_t drain_started_ms, drain_until_ms;
@@ -82,19 +115,28 @@ struct loop {
 };
 
 struct connection {
-    h2o_linklist_t link;
+    h2o_linklist_t link, handshake_link;
     struct loop *loop;
+    const struct listener *listener; /* NULL: the self-test's */
     h2o_socket_t *socket;
-    SSL_CTX *tls; /* counted; NULL: plain */
-    bool offers_http2, http2, handshaking;
-    h2o_timeout_entry_t patience; /* for the handshake; for lingering */
-    size_t discarded;             /* while lingering */
-    int linger_fd;                /* a second descriptor of a connection that shall linger; else -1 */
+    struct tls *tls; /* counted; NULL: plain */
+    bool http2;
+    /* What it is waited for; `patience` is linked to the timeout of that. HTTP/2 has its own, in libh2o. */
+    enum { WAIT_HANDSHAKE, WAIT_IDLE, WAIT_HEAD, WAIT_BODY, WAIT_ANSWER, WAIT_READER, WAIT_LINGER } waits_for;
+    h2o_timeout_entry_t patience;
+    size_t discarded; /* while lingering */
+    int linger_fd;    /* a second descriptor of a connection that shall linger; else -1 */
+    /* Whose it is: the peer's, or what its PROXY header says. */
+    bool has_ip, trusted /* a proxy, whose X-Forwarded-For is believed */, counted /* among its prefix's */;
+    struct ip ip;
     char address[INET6_ADDRSTRLEN];
     /* HTTP/1: the target of the request at hand, as an offset, for the buffer moves while a body is read */
     size_t target_at, target_len;
-    int refusal_status; /* set: the head was refused */
+    uint64_t body_reserved; /* of the server's share for bodies */
+    int refusal_status;     /* set: the head was refused */
     const char *refusal_reason;
+    enum server_refusal refusal;
+    unsigned resets; /* HTTP/2 streams aborted */
 };
 
 struct server_exchange {
@@ -108,6 +150,12 @@ struct server_exchange {
     size_t sent;       /* of the body */
     struct text piece; /* what it is sending: stays until it asks for more */
     h2o_timeout_entry_t later;
+    h2o_timeout_entry_t patience; /* linked while the client has not taken what libh2o was given */
+    uint64_t body_reserved;       /* HTTP/2 */
+    bool streams;                 /* counted as a stream */
+    bool streams_by_subject;
+    uint8_t subject[TALLY_KEY_SIZE];
+    char client[INET6_ADDRSTRLEN]; /* behind a proxy */
 };
 
 /* ---- listen.c ---- */
@@ -115,9 +163,21 @@ must_check bool listener_open(struct listener *l, unsigned loops, struct fault *
 void listener_close(struct listener *l, unsigned loops);
 
 /* ---- tls.c ---- */
-must_check bool tls_context_new(const struct listener_options *options, struct log *log, SSL_CTX **ret_context,
-                                struct fault *fault);
+must_check bool tls_new(const struct listener_options *options, struct ticket_keys *tickets, struct log *log,
+                        struct tls **ret_tls, struct fault *fault);
+struct tls *tls_ref(struct tls *tls);
+void tls_unref(struct tls *tls); /* NULL ok */
 bool tls_is_http2(h2o_socket_t *socket);
+
+/* ---- staple.c ---- */
+must_check bool staple_load(struct tls *tls, const struct listener_options *options, struct log *log,
+                            struct fault *fault);
+
+/* ---- tickets.c ---- */
+struct ticket_keys *ticket_keys_new(unsigned period_ms);
+void ticket_keys_free(struct ticket_keys *k); /* NULL ok */
+unsigned ticket_keys_period_ms(const struct ticket_keys *k);
+must_check bool ticket_keys_use(SSL_CTX *context); /* whose app data is a struct tls */
 
 /* ---- loop.c ---- */
 void loop_init(struct loop *loop, struct server *server, unsigned index);
@@ -131,27 +191,53 @@ void loop_log(struct loop *loop, enum log_level level, const char *event, const 
 /* ---- drain.c ---- */
 void drain_begin(struct loop *loop);
 
+/* ---- accept.c ---- */
+void accept_on_readable(h2o_socket_t *listener, const char *error);
+
 /* ---- connection.c ---- */
-void connection_on_accept(h2o_socket_t *listener, const char *error);
-struct connection *connection_adopt(struct loop *loop, h2o_socket_t *socket, SSL_CTX *tls); /* takes tls over */
+struct connection *connection_adopt(struct loop *loop, const struct listener *listener, h2o_socket_t *socket,
+                                    struct tls *tls);              /* takes tls over */
+void connection_set_ip(struct connection *c, const struct ip *ip); /* NULL: a Unix socket's */
 struct connection *connection_of(h2o_conn_t *conn);
+void connection_serve(struct connection *c, bool http2);
 void connection_reset(struct connection *c); /* the client sees an error, never a clean end */
 /* When it is closed, what the client still sends is read and thrown away for a moment: closing with unread input would reset the
  * connection, and the client might never see why. */
 void connection_linger(struct connection *c);
 bool connection_is_idle(struct connection *c);
+/* From now on the connection is waited for in this way; what it was waited for before is over. */
+void connection_wait(struct connection *c, int waits_for);
+
+/* ---- handshake.c: what comes before HTTP ---- */
+void handshake_begin(struct connection *c);
+void handshake_over(struct connection *c); /* also when it was not one */
+
+/* ---- budget.c: what may be held for strangers ---- */
+must_check bool budget_take_body(struct server *server, uint64_t bytes);
+void budget_give_back_body(struct server *server, uint64_t *bytes); /* which become 0 */
+/* The exchange's source counts as a stream; NULL, or what to tell the client. */
+const char *budget_take_stream(struct server_exchange *e, bool *ret_of_subject);
+void budget_give_back_stream(struct server_exchange *e);
+
+/* ---- record.c ---- */
+/* Counts and, within bounds, logs. request_id may be NULL, status 0. */
+void record_refusal(struct loop *loop, enum server_refusal refusal, const char *address, const char *reason,
+                    const char *request_id, int status);
+void record_begin(struct loop *loop); /* the counted lines, once a second */
+void record_end(struct loop *loop);
 
 /* ---- request.c ---- */
 int request_handle(h2o_handler_t *handler, h2o_req_t *req);
 
 /* ---- answer.c ---- */
 void answer_exchange(struct exchange *x);
+void answer_on_impatience(h2o_timeout_entry_t *entry);
 void answer_abort(struct server_exchange *e);
 void answer_later(h2o_timeout_entry_t *entry);
 const char *status_reason(int status);
 
 /* ---- refusal.c: requests that never become exchanges ---- */
-void refusal_answer(h2o_req_t *req, int status, const char *reason);
+void refusal_answer(h2o_req_t *req, enum server_refusal refusal, int status, const char *reason);
 void refusal_register(h2o_pathconf_t *fallback); /* rewrites what libh2o answers by itself */
 
 /* ---- intercept.c ---- */

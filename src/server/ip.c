@@ -154,7 +154,8 @@ static bool entry_parse(struct span s, struct ip *ret)
         if (!end)
             return false;
         struct span rest = {end + 1, s.len - (size_t)(end + 1 - s.data)};
-        if (rest.len > 0 && (rest.data[0] != ':' || !span_to_u64((struct span){rest.data + 1, rest.len - 1}, 65535, &port)))
+        if (rest.len > 0 &&
+            (rest.data[0] != ':' || !span_to_u64((struct span){rest.data + 1, rest.len - 1}, 65535, &port)))
             return false;
         s = (struct span){s.data + 1, (size_t)(end - s.data - 1)};
         return memchr(s.data, ':', s.len) && ip_parse(s, ret);

@@ -14,7 +14,7 @@ struct ip {
 
 struct ip ip_from_v4(const struct in_addr *a);
 struct ip ip_from_v6(const struct in6_addr *a);
-must_check bool ip_parse(struct span s, struct ip *ret);     /* an address alone: no port, no brackets, no zone */
+must_check bool ip_parse(struct span s, struct ip *ret); /* an address alone: no port, no brackets, no zone */
 void ip_format(const struct ip *ip, char out[static INET6_ADDRSTRLEN]);
 /* What limits count as one client: an IPv4 address, or the /64 that one customer usually has. */
 struct ip ip_prefix(const struct ip *ip);

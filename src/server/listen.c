@@ -11,7 +11,11 @@
 
 #include "server/internal.h"
 
-enum { BACKLOG = 1024 };
+enum {
+    BACKLOG = 1024,
+    /* The loop reads all that is there at once, so this is what a connection can make it hold in one turn. The kernel doubles it. */
+    RECEIVE_MAX = 32 << 10,
+};
 
 struct address {
     union {
@@ -80,11 +84,13 @@ static void set_option(int fd, int level, int name)
 static int tcp_listen(const struct address *a, bool shared)
 {
     own(closep) int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int receive_max = RECEIVE_MAX;
     int only_v6 = a->any.sa_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr);
 
     if (fd < 0)
         return -1;
     set_option(fd, SOL_SOCKET, SO_REUSEADDR);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_max, sizeof(receive_max)); /* accepted sockets inherit it */
     if (a->any.sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof(only_v6));
     if (shared)
@@ -216,12 +222,13 @@ void listener_close(struct listener *l, unsigned loops)
         closep(&l->fds[i]);
     if (l->inode && lstat(l->options.address, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode)
         unlink(l->options.address);
-    SSL_CTX_free(l->tls);
+    tls_unref(l->tls);
     free(l->fds);
     free(l->name);
     free((char *)l->options.address);
     free((char *)l->options.certificate_file);
     free((char *)l->options.key_file);
     free((char *)l->options.client_ca_file);
+    free((char *)l->options.ocsp_file);
     free((char *)l->options.where);
 }

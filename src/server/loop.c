@@ -4,7 +4,7 @@
 
 #include "server/internal.h"
 
-enum { TURN_MAX_MS = 1000, LINES_MAX = 1 << 18 };
+enum { TURN_MAX_MS = 1000, LINES_MAX = 1 << 18, SECOND_LINE_MS = 1000 };
 
 /* libh2o keeps a few freed chunks per thread for reuse and has no call to let them go when the thread ends. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -96,6 +96,7 @@ void loop_init(struct loop *loop, struct server *server, unsigned index)
     pthread_mutex_init(&loop->wake_lock, NULL);
     h2o_linklist_init_anchor(&loop->connections);
     h2o_linklist_init_anchor(&loop->exchanges);
+    h2o_linklist_init_anchor(&loop->handshakes);
     loop->inbox = inbox_new(on_post, loop);
 }
 
@@ -121,9 +122,11 @@ static void configure(struct loop *loop)
     config->handshake_timeout = options->handshake_timeout_ms;
     /* Larger Content-Lengths are refused with the head; this is for chunked bodies, where libh2o refuses "or equal" too. */
     config->max_request_entity_size = options->body_max + 1;
-    config->http1.req_timeout = options->request_timeout_ms;
+    /* One time for idle, head and body together; connection.c knows them apart, so this is but a second line. */
+    config->http1.req_timeout =
+        (uint64_t)options->idle_timeout_ms + options->head_timeout_ms + options->body_timeout_ms + SECOND_LINE_MS;
     config->http1.upgrade_to_http2 = 0;
-    config->http2.idle_timeout = options->request_timeout_ms;
+    config->http2.idle_timeout = options->idle_timeout_ms;
 
     h2o_hostconf_t *host = h2o_config_register_host(config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     host->http2.push_preload = 0;
@@ -131,10 +134,33 @@ static void configure(struct loop *loop)
     h2o_create_handler(h2o_config_register_path(host, "/", 0), sizeof(h2o_handler_t))->on_req = request_handle;
 }
 
+static void open_timeouts(struct loop *loop)
+{
+    const struct server_options *options = &loop->server->options;
+    h2o_evloop_t *evloop = loop->context.loop;
+
+    h2o_timeout_init(evloop, &loop->idle_timeout, options->idle_timeout_ms);
+    h2o_timeout_init(evloop, &loop->head_timeout, options->head_timeout_ms);
+    h2o_timeout_init(evloop, &loop->body_timeout, options->body_timeout_ms);
+    h2o_timeout_init(evloop, &loop->write_timeout, options->write_timeout_ms);
+}
+
+static void close_timeouts(struct loop *loop)
+{
+    h2o_evloop_t *evloop = loop->context.loop;
+
+    h2o_timeout_dispose(evloop, &loop->idle_timeout);
+    h2o_timeout_dispose(evloop, &loop->head_timeout);
+    h2o_timeout_dispose(evloop, &loop->body_timeout);
+    h2o_timeout_dispose(evloop, &loop->write_timeout);
+}
+
 static void loop_open(struct loop *loop)
 {
     configure(loop);
     h2o_context_init(&loop->context, h2o_evloop_create(), &loop->config);
+    open_timeouts(loop);
+    record_begin(loop);
     loop->accept = (h2o_accept_ctx_t){.ctx = &loop->context, .hosts = loop->config.hosts};
     h2o_multithread_register_receiver(loop->context.queue, &loop->receiver, on_wake);
     pthread_mutex_lock(&loop->wake_lock);
@@ -155,7 +181,7 @@ static void listen_all(struct loop *loop)
         l->socket = h2o_evloop_socket_create(loop->context.loop, *fd, H2O_SOCKET_FLAG_DONT_READ);
         l->socket->data = l;
         *fd = -1;
-        h2o_socket_read_start(l->socket, connection_on_accept);
+        h2o_socket_read_start(l->socket, accept_on_readable);
     }
 }
 
@@ -183,6 +209,7 @@ static void loop_close(struct loop *loop)
         loop->server->options.bench_free(loop->bench);
     loop->bench = NULL;
     stop_receiving(loop);
+    record_end(loop);
     flush_lines(loop);
     free(loop->listeners);
     loop->listeners = NULL;
@@ -190,6 +217,7 @@ static void loop_close(struct loop *loop)
         return; /* cut, and still there: better to leak what they hold than to free what they use */
     if (h2o_timeout_is_linked(&loop->context.http2._graceful_shutdown_timeout))
         h2o_timeout_unlink(&loop->context.http2._graceful_shutdown_timeout);
+    close_timeouts(loop);
     h2o_context_dispose(&loop->context);
     h2o_evloop_destroy(evloop);
     free(queue); /* libh2o forgets it */

@@ -40,28 +40,28 @@ static void refusal_headers(h2o_req_t *req, const struct refusal_text *r)
     h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-request-id"), 0, NULL, r->id, UUID_TEXT_SIZE - 1);
 }
 
-static void refusal_record(struct connection *c, const struct refusal_text *r, int status, const char *reason)
+static void refusal_record(struct connection *c, enum server_refusal refusal, const struct refusal_text *r, int status,
+                           const char *reason)
 {
-    if (c->loop->testing)
+    record_refusal(c->loop, refusal, c->address, reason, r->id, status);
+    if (c->http2 || c->loop->testing)
         return;
-    if (!c->http2)
-        connection_linger(c);
-    atomic_fetch_add_explicit(&c->loop->server->parser_refusals, 1, memory_order_relaxed);
-    const struct log_field fields[] = {L_STR("request_id", r->id), L_INT("status", status),
-                                       L_STR("address", c->address), L_STR("reason", reason)};
-    loop_log(c->loop, LOG_INFO, "request.malformed", NULL, fields, ARRAY_LEN(fields));
+    connection_linger(c);
+    connection_wait(c, WAIT_READER);
 }
 
-void refusal_answer(h2o_req_t *req, int status, const char *reason)
+void refusal_answer(h2o_req_t *req, enum server_refusal refusal, int status, const char *reason)
 {
     struct refusal_text *r = refusal_render(req, status, reason);
 
-    refusal_record(connection_of(req->conn), r, status, reason);
+    refusal_record(connection_of(req->conn), refusal, r, status, reason);
     req->http1_is_persistent = 0;
     req->res.status = status;
     req->res.reason = status_reason(status);
     req->res.content_length = r->len;
     refusal_headers(req, r);
+    if (status == 503)
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("retry-after"), 0, NULL, H2O_STRLIT("1"));
     h2o_send_inline(req, r->json, r->len);
 }
 
@@ -90,7 +90,7 @@ static void rewriter_setup(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **s
 
     rewriter->text = refusal_render(req, req->res.status, reason);
     rewriter->super.do_send = rewriter_send;
-    refusal_record(connection_of(req->conn), rewriter->text, req->res.status, reason);
+    refusal_record(connection_of(req->conn), REFUSED_PARSER, rewriter->text, req->res.status, reason);
     memset(&req->res.headers, 0, sizeof(req->res.headers));
     refusal_headers(req, rewriter->text);
     req->res.reason = status_reason(req->res.status);

@@ -68,10 +68,17 @@ static void log_access(const struct server_exchange *e)
 static void exchange_dispose(void *arg)
 {
     struct server_exchange *e = arg;
+    struct connection *c = e->connection;
 
     if (h2o_timeout_is_linked(&e->later))
         h2o_timeout_unlink(&e->later);
+    if (h2o_timeout_is_linked(&e->patience))
+        h2o_timeout_unlink(&e->patience);
     h2o_linklist_unlink(&e->link);
+    budget_give_back_stream(e);
+    budget_give_back_body(c->loop->server, c->http2 ? &e->body_reserved : &c->body_reserved);
+    if (!c->http2) /* for the next request, or it is being closed */
+        connection_wait(c, WAIT_IDLE);
     /* HTTP/2 has freed the body already. */
     e->x.body = (struct span){0};
     log_access(e);
@@ -108,7 +115,7 @@ static struct span request_target(const h2o_req_t *req, const struct connection 
 }
 
 /* All spans point into memory that libh2o leaves alone until the request is disposed of. */
-static struct exchange *exchange_make(h2o_req_t *req, struct connection *c)
+static struct exchange *exchange_make(h2o_req_t *req, struct connection *c, const char client[static INET6_ADDRSTRLEN])
 {
     const struct server_options *options = &c->loop->server->options;
     struct server_exchange *e = h2o_mem_alloc_shared(&req->pool, sizeof(*e), exchange_dispose);
@@ -119,6 +126,7 @@ static struct exchange *exchange_make(h2o_req_t *req, struct connection *c)
     e->req = req;
     e->connection = c;
     e->later.cb = answer_later;
+    e->patience.cb = answer_on_impatience;
     h2o_linklist_insert(&c->loop->exchanges, &e->link);
     x->chain = options->chain;
     x->services = options->services;
@@ -130,7 +138,8 @@ static struct exchange *exchange_make(h2o_req_t *req, struct connection *c)
     x->query = rest;
     x->body = span_from(req->entity);
     copy_headers(req, &x->request_headers);
-    x->address = c->address;
+    memcpy(e->client, client, sizeof(e->client));
+    x->address = e->client;
     x->secure = c->tls != NULL;
     x->answer = answer_exchange;
     x->server_data = e;
@@ -138,21 +147,76 @@ static struct exchange *exchange_make(h2o_req_t *req, struct connection *c)
     return x;
 }
 
+/* Whose request it is, as text. False: a trusted proxy sent an X-Forwarded-For that cannot be read. */
+static bool find_client(const h2o_req_t *req, const struct connection *c, char ret[static INET6_ADDRSTRLEN])
+{
+    struct span values[FORWARDED_MAX];
+    struct ip ip = c->ip;
+    size_t count = 0;
+
+    memcpy(ret, c->address, sizeof(c->address));
+    for (size_t i = 0; c->trusted && i < req->headers.size; i++) {
+        const h2o_header_t *h = &req->headers.entries[i];
+        if (!h2o_memis(h->name->base, h->name->len, H2O_STRLIT("x-forwarded-for")))
+            continue;
+        if (count == FORWARDED_MAX)
+            return false;
+        values[count++] = span_from(h->value);
+    }
+    if (count == 0)
+        return true;
+    if (!forwarded_client(&c->loop->server->trusted, values, count, &ip))
+        return false;
+    ip_format(&ip, ret);
+    return true;
+}
+
+/* HTTP/2 bodies are here already, so that this bounds only what waits. */
+static bool take_body(h2o_req_t *req, struct connection *c, uint64_t *ret_reserved)
+{
+    *ret_reserved = 0;
+    if (!c->http2 || req->entity.len == 0)
+        return true;
+    if (!budget_take_body(c->loop->server, req->entity.len))
+        return false;
+    *ret_reserved = req->entity.len;
+    return true;
+}
+
+static void begin_exchange(h2o_req_t *req, struct connection *c)
+{
+    char client[INET6_ADDRSTRLEN];
+    uint64_t reserved;
+
+    if (!find_client(req, c, client)) {
+        refusal_answer(req, REFUSED_FORWARDED, 400, "X-Forwarded-For is malformed or has more than 32 entries.");
+        return;
+    }
+    if (!take_body(req, c, &reserved)) {
+        refusal_answer(req, REFUSED_MEMORY, 503, "The server has no room for a body at this moment.");
+        return;
+    }
+    atomic_fetch_add_explicit(&c->loop->server->requests, 1, memory_order_relaxed);
+    struct exchange *x = exchange_make(req, c, client);
+    container_of(x, struct server_exchange, x)->body_reserved = reserved;
+    chain_start(x);
+}
+
 int request_handle(h2o_handler_t *handler, h2o_req_t *req)
 {
     struct connection *c = connection_of(req->conn);
-    struct loop *loop = c->loop;
 
+    if (!c->http2)
+        connection_wait(c, WAIT_ANSWER);
     if (req->version < 0x200 && c->refusal_status) {
-        refusal_answer(req, c->refusal_status, c->refusal_reason);
+        refusal_answer(req, c->refusal, c->refusal_status, c->refusal_reason);
         return 0;
     }
     const char *objection = req->version >= 0x200 ? http2_objection(req) : NULL;
-    if (objection || loop->testing) {
-        refusal_answer(req, loop->testing ? 500 : 400, objection ? objection : "Not serving yet.");
+    if (objection || c->loop->testing) {
+        refusal_answer(req, REFUSED_PARSER, objection ? 400 : 500, objection ? objection : "Not serving yet.");
         return 0;
     }
-    atomic_fetch_add_explicit(&loop->server->requests, 1, memory_order_relaxed);
-    chain_start(exchange_make(req, c));
+    begin_exchange(req, c);
     return 0;
 }

@@ -4,7 +4,7 @@
 
 #include "server/internal.h"
 
-enum { LOOPS_MAX = 256, DESCRIPTORS_BESIDE = 256 /* database, logs, pipes … */ };
+enum { LOOPS_MAX = 256, DESCRIPTORS_BESIDE = 256 /* database, logs, pipes … */, TICKET_PERIOD_MS = 3600 * 1000 };
 
 static char *copy(const char *s)
 {
@@ -20,6 +20,8 @@ static struct listener_options listener_options_copy(const struct listener_optio
         .certificate_file = copy(o->certificate_file),
         .key_file = copy(o->key_file),
         .client_ca_file = copy(o->client_ca_file),
+        .ocsp_file = copy(o->ocsp_file),
+        .proxy_protocol = o->proxy_protocol,
         .where = copy(o->where),
     };
 }
@@ -60,6 +62,9 @@ static struct server *server_new(const struct server_options *options)
         server->listeners[i].options = listener_options_copy(&options->listeners[i]);
     server->loop_count = options->loops ? MIN(options->loops, (unsigned)LOOPS_MAX) : cores();
     server->loops = xcalloc(server->loop_count, sizeof(*server->loops));
+    server->tickets = ticket_keys_new(options->ticket_period_ms ? options->ticket_period_ms : TICKET_PERIOD_MS);
+    server->addresses = tally_new(options->connections_per_address_max);
+    server->subjects = tally_new(options->streams_per_subject_max);
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->changed, NULL);
     for (unsigned i = 0; i < server->loop_count; i++)
@@ -71,7 +76,7 @@ static bool open_listeners(struct server *server, struct fault *fault)
 {
     for (size_t i = 0; i < server->listener_count; i++) {
         struct listener *l = &server->listeners[i];
-        if (l->options.tls && !tls_context_new(&l->options, server->options.log, &l->tls, fault))
+        if (l->options.tls && !tls_new(&l->options, server->tickets, server->options.log, &l->tls, fault))
             return false;
         if (!listener_open(l, server->loop_count, fault))
             return false;
@@ -111,12 +116,37 @@ static void join_loops(struct server *server)
     }
 }
 
+/* What cannot work together is refused before anybody connects. */
+static bool check_options(struct server *server, struct fault *fault)
+{
+    const struct server_options *o = &server->options;
+    uint64_t needed = server_memory_needed(o->connections_max, o->body_max);
+
+    if (o->memory_budget < needed)
+        return fault_set(fault, FAULT_INVALID,
+                         "limits.memory_budget is too small: %u connections may need %llu MiB. Raise it, or lower "
+                         "limits.connections.",
+                         o->connections_max, (unsigned long long)((needed + MIB(1) - 1) / MIB(1)));
+    server->bodies_max = o->memory_budget - server_memory_needed(o->connections_max, 0);
+    return trusted_proxies_read(o->trusted_proxies, o->trusted_proxy_count, &server->trusted, fault);
+}
+
+bool server_trusted_proxy_check(const char *entry, struct fault *fault)
+{
+    struct trusted_proxies trusted;
+
+    if (!trusted_proxies_read(&entry, 1, &trusted, fault))
+        return false;
+    trusted_proxies_done(&trusted);
+    return true;
+}
+
 bool server_start(const struct server_options *options, struct server **ret_server, struct fault *fault)
 {
     struct server *server = server_new(options);
 
     provide_descriptors(server);
-    if (!open_listeners(server, fault) || !start_loops(server, fault)) {
+    if (!check_options(server, fault) || !open_listeners(server, fault) || !start_loops(server, fault)) {
         server_free(server);
         return false;
     }
@@ -135,22 +165,22 @@ unsigned server_port(const struct server *server, size_t listener)
 
 bool server_reload_tls(struct server *server, struct fault *fault)
 {
-    SSL_CTX **fresh = xcalloc(server->listener_count, sizeof(SSL_CTX *));
+    struct tls **fresh = xcalloc(server->listener_count, sizeof(struct tls *));
     bool ok = true;
 
     for (size_t i = 0; ok && i < server->listener_count; i++)
         if (server->listeners[i].options.tls)
-            ok = tls_context_new(&server->listeners[i].options, server->options.log, &fresh[i], fault);
+            ok = tls_new(&server->listeners[i].options, server->tickets, server->options.log, &fresh[i], fault);
     /* All at once or none: the old contexts come back in `fresh`, and go. */
     pthread_mutex_lock(&server->lock);
     for (size_t i = 0; ok && i < server->listener_count; i++) {
-        SSL_CTX *old = server->listeners[i].tls;
+        struct tls *old = server->listeners[i].tls;
         server->listeners[i].tls = fresh[i];
         fresh[i] = old;
     }
     pthread_mutex_unlock(&server->lock);
     for (size_t i = 0; i < server->listener_count; i++)
-        SSL_CTX_free(fresh[i]);
+        tls_unref(fresh[i]);
     free(fresh);
     return ok;
 }
@@ -177,6 +207,10 @@ void server_free(struct server *server)
         loop_done(&server->loops[i]);
     for (size_t i = 0; i < server->listener_count; i++)
         listener_close(&server->listeners[i], server->loop_count);
+    ticket_keys_free(server->tickets);
+    tally_free(server->addresses);
+    tally_free(server->subjects);
+    trusted_proxies_done(&server->trusted);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
     free(server->loops);
@@ -191,8 +225,9 @@ void server_get_counters(const struct server *server, struct server_counters *re
         .connections = atomic_load_explicit(&server->connections, memory_order_relaxed),
         .connections_open = atomic_load_explicit(&server->connections_open, memory_order_relaxed),
         .requests = atomic_load_explicit(&server->requests, memory_order_relaxed),
-        .handshakes_failed = atomic_load_explicit(&server->handshakes_failed, memory_order_relaxed),
-        .refused_connections = atomic_load_explicit(&server->refused_connections, memory_order_relaxed),
-        .parser_refusals = atomic_load_explicit(&server->parser_refusals, memory_order_relaxed),
+        .body_bytes = atomic_load_explicit(&server->body_bytes, memory_order_relaxed),
+        .streams_open = atomic_load_explicit(&server->streams_open, memory_order_relaxed),
     };
+    for (size_t i = 0; i < SERVER_REFUSALS; i++)
+        ret->refusals[i] = atomic_load_explicit(&server->refusals[i], memory_order_relaxed);
 }

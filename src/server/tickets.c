@@ -40,6 +40,11 @@ void ticket_keys_free(struct ticket_keys *k)
     free(k);
 }
 
+unsigned ticket_keys_period_ms(const struct ticket_keys *k)
+{
+    return k->period_ms;
+}
+
 static bool key_make(struct ticket_key *key, int64_t now_ms)
 {
     *key = (struct ticket_key){.made_ms = now_ms};
@@ -105,12 +110,11 @@ static bool use_mac(EVP_MAC_CTX *mac, const struct ticket_key *key)
     return EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
-static int ticket_index(void);
-
 static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
                      int seal)
 {
-    struct ticket_keys *keys = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), ticket_index());
+    const struct tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    struct ticket_keys *keys = tls->tickets;
     struct ticket_key key = {0};
     int verdict = -1;
 
@@ -122,29 +126,15 @@ static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CI
         }
     } else {
         verdict = key_for_opening(keys, name, &key);
-        if (verdict > 0 && (EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key.cipher, iv) != 1 || !use_mac(mac, &key)))
+        if (verdict > 0 &&
+            (EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key.cipher, iv) != 1 || !use_mac(mac, &key)))
             verdict = -1;
     }
     OPENSSL_cleanse(&key, sizeof(key));
     return verdict;
 }
 
-static pthread_once_t index_once = PTHREAD_ONCE_INIT;
-static int index_number;
-
-static void make_index(void)
+bool ticket_keys_use(SSL_CTX *context)
 {
-    index_number = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-}
-
-static int ticket_index(void)
-{
-    pthread_once(&index_once, make_index);
-    return index_number;
-}
-
-bool ticket_keys_use(struct ticket_keys *k, SSL_CTX *context)
-{
-    return SSL_CTX_set_ex_data(context, ticket_index(), k) == 1 &&
-           SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket) == 1;
+    return SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket) == 1;
 }

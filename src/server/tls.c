@@ -26,9 +26,9 @@ static void pkey_freep(EVP_PKEY **key)
     EVP_PKEY_free(*key);
 }
 
-static void context_freep(SSL_CTX **context)
+static void tls_freep(struct tls **tls)
 {
-    SSL_CTX_free(*context);
+    tls_unref(*tls);
 }
 
 /* Wipes a secret before its memory is used again. */
@@ -186,34 +186,64 @@ static const char CIPHERS_TLS13[] = "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA2
 
 static bool set_policy(SSL_CTX *context, bool http2)
 {
-    static const unsigned char session_context[] = "bailiff";
-
     SSL_CTX_set_security_level(context, 2);
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                      SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets do it without memory of ours */
-    SSL_CTX_set_num_tickets(context, 1);
     SSL_CTX_set_alpn_select_cb(context, select_protocol, http2 ? context : NULL);
     return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_cipher_list(context, CIPHERS_TLS12) == 1 &&
            SSL_CTX_set_ciphersuites(context, CIPHERS_TLS13) == 1 &&
-           SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384") == 1 &&
-           SSL_CTX_set_session_id_context(context, session_context, sizeof(session_context) - 1) == 1;
+           SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384") == 1;
 }
 
-bool tls_context_new(const struct listener_options *options, struct log *log, SSL_CTX **ret_context,
-                     struct fault *fault)
+/* Tickets resume without memory of ours. What one listener gave out no other takes: they may ask for different things. */
+static bool set_sessions(SSL_CTX *context, const struct listener_options *options, unsigned period_ms)
 {
-    own(context_freep) SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    uint8_t id[32];
+    own(freep) char *name = xprintf("bailiff %s %u", options->address, options->port);
+
+    digest_sha256(name, strlen(name), id);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_timeout(context, MAX((long)(period_ms / 1000), 1L));
+    SSL_CTX_set_num_tickets(context, 1);
+    return SSL_CTX_set_session_id_context(context, id, sizeof(id)) == 1 && ticket_keys_use(context);
+}
+
+bool tls_new(const struct listener_options *options, struct ticket_keys *tickets, struct log *log, struct tls **ret_tls,
+             struct fault *fault)
+{
+    own(tls_freep) struct tls *tls = xcalloc(1, sizeof(*tls));
 
     ERR_clear_error();
-    if (!context || !set_policy(context, options->client_ca_file != NULL))
+    tls->references = 1;
+    tls->tickets = tickets;
+    tls->context = SSL_CTX_new(TLS_server_method());
+    if (!tls->context || !set_policy(tls->context, options->client_ca_file != NULL) ||
+        !set_sessions(tls->context, options, ticket_keys_period_ms(tickets)) ||
+        SSL_CTX_set_app_data(tls->context, tls) != 1)
         return fault_internal(fault, "OpenSSL refuses the TLS policy");
-    if (!load_certificate(context, options, log, fault) || !load_key(context, options, fault))
+    if (!load_certificate(tls->context, options, log, fault) || !load_key(tls->context, options, fault))
         return false;
-    if (options->client_ca_file && !require_client_certificate(context, options, fault))
+    if (options->client_ca_file && !require_client_certificate(tls->context, options, fault))
         return false;
-    *ret_context = give(context);
+    if (options->ocsp_file && !staple_load(tls, options, log, fault))
+        return false;
+    *ret_tls = give(tls);
     return true;
+}
+
+struct tls *tls_ref(struct tls *tls)
+{
+    atomic_fetch_add_explicit(&tls->references, 1, memory_order_relaxed);
+    return tls;
+}
+
+void tls_unref(struct tls *tls)
+{
+    if (!tls || atomic_fetch_sub_explicit(&tls->references, 1, memory_order_acq_rel) > 1)
+        return;
+    SSL_CTX_free(tls->context);
+    OPENSSL_free(tls->staple);
+    free(tls);
 }

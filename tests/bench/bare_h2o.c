@@ -28,7 +28,8 @@ struct loop {
 
 static int answer(h2o_handler_t *handler, h2o_req_t *req)
 {
-    static const char BODY[] = "{\"task\":{\"id\":\"TASK_noop_00000000-0000-4000-8000-000000000000\",\"padding\":\"%0*d\"}}";
+    static const char BODY[] =
+        "{\"task\":{\"id\":\"TASK_noop_00000000-0000-4000-8000-000000000000\",\"padding\":\"%0*d\"}}";
     static h2o_generator_t generator;
     char *body = h2o_mem_alloc_pool(&req->pool, BODY_SIZE + 1);
     int frame = snprintf(NULL, 0, BODY, 0, 0);

@@ -118,7 +118,6 @@ class Gets:
                 "bailiff, forged": lambda: self._from_file(self.bailiff, self.forged, refusals=True),
                 "bailiff, honest and fresh": lambda: self._from_file(self.bailiff, self.good),
                 "bailiff, honest and hot": lambda: self.load(self.bailiff, token=hot),
-                "HAProxy, forged": lambda: self._from_file(self.haproxy, self.forged, refusals=True),
             }
         )
         report.table(

@@ -56,7 +56,12 @@ def bench(options, folder, report, _):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     options.connections = min(10_000, hard - 1000)
-    limits = {"connections": options.connections + 100, "request_timeout": "10m"}
+    limits = {
+        "connections": options.connections + 100,
+        "connections_per_address": 0,
+        "idle_timeout": "10m",
+        "memory_budget": "8GiB",
+    }
     bailiff = peers.Bailiff(settings={"limits": limits})
     rows = []
     try:

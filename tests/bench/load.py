@@ -7,27 +7,28 @@ import subprocess
 import machine
 
 _SCRIPT = """
-%s
+wrk.method = "@METHOD@"
+@MORE@
 function done(summary, latency, requests)
    local e = summary.errors
-   print(string.format('RESULT {"requests": %%d, "seconds": %%f, "refused": %%d, "broken": %%d, "p50_ms": %%f, "p99_ms": %%f, "max_ms": %%f}',
+   print(string.format('RESULT {"requests": %d, "seconds": %f, "refused": %d, "broken": %d, "p50_ms": %f, "p99_ms": %f, "max_ms": %f}',
       summary.requests, summary.duration / 1e6, e.status, e.connect + e.read + e.write + e.timeout,
       latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, latency.max / 1e3))
 end
 """
 
-# Each thread begins where nobody else is and where the last run was not: @OFFSET@ moves from run to run.
+# Each thread begins where no other is and where the last run was not: @OFFSET@ moves from run to run.
 _EVERY_REQUEST_ANOTHER_TOKEN = """
 local threads = 0
 function setup(thread) thread:set("number", threads); threads = threads + 1 end
 function init(args)
    tokens = {}
    for line in io.lines("@FILE@") do tokens[#tokens + 1] = line end
-   at = math.floor(#tokens * (number / @THREADS@ + @OFFSET@)) %% #tokens
+   at = math.floor(#tokens * (number / @THREADS@ + @OFFSET@)) % #tokens
    head = wrk.method .. " " .. wrk.path .. " HTTP/1.1\\r\\nHost: localhost\\r\\nAuthorization: Bearer "
 end
 function request()
-   at = at %% #tokens + 1
+   at = at % #tokens + 1
    return head .. tokens[at] .. "\\r\\n\\r\\n"
 end
 """
@@ -48,9 +49,14 @@ class Result:
             raise RuntimeError(f"connections failed under load: {told}")
 
 
+def _filled(template, **values):
+    for name, value in values.items():
+        template = template.replace(f"@{name}@", str(value))
+    return template
+
+
 def script_for_tokens(file, threads, offset):
-    script = _EVERY_REQUEST_ANOTHER_TOKEN.replace("%%", "%")
-    return script.replace("@FILE@", file).replace("@THREADS@", str(threads)).replace("@OFFSET@", f"{offset:.6f}")
+    return _filled(_EVERY_REQUEST_ANOTHER_TOKEN, FILE=file, THREADS=threads, OFFSET=f"{offset:.6f}")
 
 
 def run(folder, server_pid, url, seconds, token=None, method="GET", script="", connections=CONNECTIONS, refusals=False):
@@ -58,7 +64,7 @@ def run(folder, server_pid, url, seconds, token=None, method="GET", script="", c
     threads = min(machine.cores(), connections)
     path = f"{folder}/wrk.lua"
     with open(path, "w", encoding="utf-8") as file:
-        file.write(f'wrk.method = "{method}"\n' + _SCRIPT.replace("%s\n", script + "\n", 1).replace("%%", "%"))
+        file.write(_filled(_SCRIPT, METHOD=method, MORE=script))
     command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", path]
     if token:
         command += ["-H", "Authorization: Bearer " + token]

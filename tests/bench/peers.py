@@ -134,7 +134,7 @@ defaults
     timeout http-keep-alive 600s
 frontend bench
     bind 127.0.0.1:{self.port} ssl crt {pair} ssl-min-ver TLSv1.3 alpn http/1.1
-    http-request deny deny_status 401 unless {{ http_auth_bearer,jwt_verify("RS256","{public_key}") -m int 1 }}
+    http-request return status 401 unless {{ http_auth_bearer,jwt_verify("RS256","{public_key}") -m int 1 }}
     http-request return status 200 content-type application/json string '{ANSWER}'
 """
         return ["haproxy", "-db", "-f", self._write("haproxy.cfg", config)]

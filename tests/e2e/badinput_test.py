@@ -340,11 +340,10 @@ class FullDisk(Case):
 
     def fill(self):
         """Leaves no byte free."""
-        with open(self.server.path("data", "ballast"), "wb") as file:
+        with open(self.server.path("data", "ballast"), "wb", buffering=0) as file:
             try:
                 while True:
                     file.write(b"x" * 65536)
-                    file.flush()
             except OSError:
                 pass
 
@@ -410,16 +409,15 @@ class FullDisk(Case):
         if os.geteuid() != 0 or not self.mount():
             self.skipTest("needs root: a file system of its own is filled (test_a_full_disk runs without)")
         self.server.start()
-        task = self.server.create("slow")
-        job_id = self.server.submit(task)
-        self.server.wait_job(job_id, "RUNNING")
+        task, job_id = self.server.run_gated()
         self.fill()
-        time.sleep(4)  # its end comes, and cannot be written
+        self.server.open_gate()
+        time.sleep(2)  # its end comes, and cannot be written
         os.remove(self.server.path("data", "ballast"))
         job = self.server.wait_job(job_id)
         self.assertIn(job["status"], ("COMPLETED", "FAILED"))
         if job["status"] == "COMPLETED":
-            self.assertEqual(self.server.read(task["output_ids"][0]), 3)
+            self.assertEqual(self.server.read(task["output_ids"][0]), "open")
         self.server.stop()
         self.assertEqual(self.server.verify_audit().returncode, 0)
 

@@ -127,7 +127,7 @@ class Clients(ServerCase):
             for name, value in self.own_key(headers, "curl").items():
                 command += ["-H", f"{name}: {value}"]
             done = subprocess.run(
-                command + [f"https://localhost:{self.server.port}{path}"], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+                command + [f"https://127.0.0.1:{self.server.port}{path}"], capture_output=True, text=True, timeout=PATIENCE_S, check=True
             )
             body, _, status = done.stdout.rpartition("\n")
             return int(status), "" if method == "HEAD" else body
@@ -141,7 +141,7 @@ class Clients(ServerCase):
         for file, text in (("call.mjs", call_text), ("loop.mjs", NODE_LOOP)):
             with open(os.path.join(folder, file), "w", encoding="utf-8") as out:
                 out.write(text)
-        arguments = json.dumps({"url": f"https://localhost:{self.server.port}", "ca": self.server.path("ca.pem")})
+        arguments = json.dumps({"url": f"https://127.0.0.1:{self.server.port}", "ca": self.server.path("ca.pem")})
         process = subprocess.Popen(
             ["node", os.path.join(folder, "loop.mjs"), arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, "NODE_EXTRA_CA_CERTS": self.server.path("ca.pem"), "NO_PROXY": "*"},

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 import unittest
+import uuid
 
 from lib import apps
 from lib.server import SOAK, Server, processes_of, wait_until
@@ -26,6 +27,7 @@ class Load:
 
     def __init__(self, server):
         self.server = server
+        self.name = uuid.uuid4().hex
         self.lock = threading.Lock()
         self.tasks = {}  # id of an acknowledged task: its key
         self.jobs = {}  # id of an acknowledged job: its task
@@ -41,7 +43,7 @@ class Load:
     def _client(self, number):
         try:
             for count in range(1_000_000):
-                self._create_and_submit(f"{id(self)}-{number}-{count}")
+                self._create_and_submit(f"{self.name}-{number}-{count}")
         except (OSError, http.client.HTTPException, json.JSONDecodeError):
             pass  # the server was killed
         except Exception as failure:  # noqa: BLE001: shown by the test
@@ -75,7 +77,7 @@ class Crash(unittest.TestCase):
         self.folder = tempfile.mkdtemp(prefix="bailiff-crash-")
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         application = apps.taipy(os.path.join(self.folder, "app"), seconds=1)
-        self.server = Server(application, {"limits": {"request_timeout": "60s"}}, self.folder)
+        self.server = Server(application, {"execution": {"attempts": 100}}, self.folder)
         self.addCleanup(self.server.remove)
         self.addCleanup(self.server.kill)
         for role in ("TAIPY_EDITOR", "TAIPY_EXECUTOR", "TAIPY_READER", "TAIPY_ADMIN"):
@@ -182,31 +184,30 @@ class Lost(unittest.TestCase):
     def start(self, **execution):
         folder = tempfile.mkdtemp(prefix="bailiff-lost-")
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-        server = Server(apps.taipy(os.path.join(folder, "app"), seconds=3), {"execution": execution}, folder)
+        server = Server(apps.taipy(os.path.join(folder, "app")), {"execution": execution}, folder)
         self.addCleanup(server.remove)
         self.addCleanup(server.kill)
         return server.start()
 
-    def crash_while_running(self, server, config):
-        task = server.create(config)
-        job_id = server.submit(task)
-        server.wait_job(job_id, "RUNNING")
+    def crash_while_running(self, server):
+        task, job_id = server.run_gated()
         server.kill()
         wait_until(lambda: not processes_of(server.folder), "its processes are gone with it", 30)
         server.start()
+        server.open_gate()
         return task, job_id
 
     def test_it_begins_again(self):
         server = self.start()
-        task, job_id = self.crash_while_running(server, "slow")
+        task, job_id = self.crash_while_running(server)
         job = server.wait_job(job_id)
         self.assertEqual((job["status"], job["attempt"]), ("COMPLETED", 2))
-        self.assertEqual(server.read(task["output_ids"][0]), 3)
+        self.assertEqual(server.read(task["output_ids"][0]), "open")
         server.stop()
 
     def test_or_fails_where_that_is_wished(self):
         server = self.start(lost_jobs="fail")
-        task, job_id = self.crash_while_running(server, "slow")
+        task, job_id = self.crash_while_running(server)
         job = server.wait_job(job_id)
         self.assertEqual((job["status"], job["attempt"]), ("FAILED", 1))
         self.assertTrue(job["error"])
@@ -229,13 +230,12 @@ class Lost(unittest.TestCase):
     def test_a_killed_runner_is_replaced(self):
         """Not the server but what it runs users' code with."""
         server = self.start()
-        task = server.create("slow")
-        job_id = server.submit(task)
-        server.wait_job(job_id, "RUNNING")
+        _, job_id = server.run_gated()
         children = {pid: line for pid, line in processes_of(server.folder).items() if pid != server.process.pid}
         runner = [pid for pid, line in children.items() if " runner" in line]
         self.assertTrue(runner, children)
         os.kill(runner[0], 9)
+        server.open_gate()
         job = server.wait_job(job_id)
         self.assertEqual((job["status"], job["attempt"]), ("COMPLETED", 2), job)
         server.stop()

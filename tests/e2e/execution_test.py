@@ -145,11 +145,10 @@ class Functions(ServerCase):
         self.problem(self.request("POST", "/api/v1/jobs/cancel/JOB_x/"), 404)
 
     def test_a_running_task_locks_its_output(self):
-        task = self.server.create("slow")
-        job_id = self.server.submit(task)
-        self.server.wait_job(job_id, "RUNNING")
+        task, job_id = self.server.run_gated()
         node = self.request("GET", f"/api/v1/datanodes/{task['output_ids'][0]}/").json()["datanode"]
         self.assertEqual((node["edit_in_progress"], node["editor_id"]), (True, job_id))
+        self.server.open_gate()
         self.server.wait_job(job_id, "COMPLETED")
         node = self.request("GET", f"/api/v1/datanodes/{task['output_ids'][0]}/").json()["datanode"]
         self.assertEqual((node["edit_in_progress"], node["editor_id"]), (False, None))
@@ -274,7 +273,7 @@ class Commands(ServerCase):
     def test_the_environment_is_what_is_said_and_no_more(self):
         _, job = self.server.run_task("bare")
         names = {line.partition("=")[0] for line in self.server.job_log(job["id"]).splitlines()}
-        self.assertEqual(names, {"PATH", "HOME", "LANG", "BAILIFF_JOB_ID", "BAILIFF_ROOT"})
+        self.assertEqual(names, {"PATH", "HOME", "LANG", "BAILIFF_JOB_ID", "BAILIFF_ROOT", "BAILIFF_WORK"})
 
 
 if __name__ == "__main__":

@@ -84,7 +84,13 @@ static void add_header(struct exchange *x, const char *name, const char *value)
 {
     struct header_list *l = &x->response.headers;
 
-    l->items = xrealloc(l->items, (l->count + 1) * sizeof(*l->items));
+    if (l->count == l->cap) { /* in the arena, as http's own are; raw, for the server must not trust what is in it */
+        l->cap += 16;
+        struct header *items = arena_alloc(&x->arena, l->cap * sizeof(*items));
+        if (l->count > 0)
+            memcpy(items, l->items, l->count * sizeof(*items));
+        l->items = items;
+    }
     l->items[l->count++] = (struct header){span_of(name), span_of(value)};
 }
 
@@ -189,16 +195,11 @@ void chain_finish(struct exchange *x)
 {
     stub.finished++;
     ticket_abandon(x->ticket);
-    free(x->response.headers.items);
+    arena_done(&x->arena);
     text_done(&x->response.body);
     if (x->response.source)
         x->response.source->free(x->response.source);
     memset(x, 0xa5, sizeof(*x)); /* whoever uses it afterwards fails */
-}
-
-enum method method_parse(struct span s)
-{
-    return span_is(s, "GET") ? GET : span_is(s, "HEAD") ? HEAD : span_is(s, "POST") ? POST : METHOD_OTHER;
 }
 
 /* Completes the tickets of all exchanges that wait. */
@@ -244,8 +245,13 @@ static inline struct server_options options_plain(struct listener_options *liste
         .listener_count = 1,
         .loops = 2,
         .connections_max = 100,
+        .handshakes_max = 100,
         .handshake_timeout_ms = PATIENCE_MS,
-        .request_timeout_ms = PATIENCE_MS,
+        .idle_timeout_ms = PATIENCE_MS,
+        .head_timeout_ms = PATIENCE_MS,
+        .body_timeout_ms = PATIENCE_MS,
+        .memory_budget = server_memory_needed(100, BODY_MAX),
+        .http2_resets_max = 100,
         .write_timeout_ms = PATIENCE_MS,
         .drain_timeout_ms = PATIENCE_MS,
         .body_max = BODY_MAX,

@@ -204,7 +204,7 @@ static void bad_requests_are_refused_and_counted(void **state)
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         own(text_done) struct text answer = {0}, request = {0};
-        uint64_t refusals = counters(server).parser_refusals;
+        uint64_t refusals = counters(server).refusals[REFUSED_PARSER];
         text_append_str(&request, bad[i]);
         text_append_str(&request, "GET /smuggled HTTP/1.1\r\n" HOST "\r\n");
         talk(server_port(server, 0), request.data, &answer);
@@ -213,7 +213,7 @@ static void bad_requests_are_refused_and_counted(void **state)
         assert_contains(&answer, "content-type: application/problem+json\r\n");
         assert_contains(&answer, "\"status\":400");
         assert_int_equal(count_of(&answer, "HTTP/1.1"), 1);
-        assert_int_equal(counters(server).parser_refusals, refusals + 1);
+        assert_int_equal(counters(server).refusals[REFUSED_PARSER], refusals + 1);
     }
     assert_int_equal(stub.started, started);
 }

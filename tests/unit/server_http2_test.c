@@ -144,6 +144,51 @@ static void http2_streams_may_be_reset_while_they_wait(void **state)
     server_down(server);
 }
 
+/* Each reset costs the client a few bytes, and us a request: there is a budget of them. */
+static void http2_resets_have_a_budget(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    int finished = stub.finished;
+    uint32_t stream = 1;
+    struct client c;
+
+    options.http2_resets_max = 20;
+    options.loops = 1;
+    struct server *server = server_up(&options);
+    http2_open(&c, server_port(server, 0));
+    for (; counters(server).refusals[REFUSED_RESETS] == 0 && stream < 2000; stream += 2) {
+        http2_get(&c, stream, "/wait", NULL, NULL);
+        frame_send(&c, FRAME_RST_STREAM, 0, stream, "\0\0\0\x08", 4);
+        eventually(stub.finished > finished + (int)(stream / 2) || counters(server).refusals[REFUSED_RESETS] > 0 ||
+                   counters(server).connections_open == 0);
+        release_tickets();
+    }
+    assert_int_equal(stream, 2 * 21 + 1); /* the budget, and one beyond it */
+    eventually(counters(server).connections_open == 0);
+    client_close(&c);
+    release_tickets();
+    server_down(server);
+}
+
+/* A client that never opens its window holds a stream, and what was made for it. */
+static void http2_readers_are_waited_for_only_so_long(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    struct client c;
+
+    options.write_timeout_ms = 300;
+    struct server *server = server_up(&options);
+    http2_open(&c, server_port(server, 0));
+    http2_get(&c, 1, "/stream-endless", NULL, NULL);
+    eventually(stub.live_sources == 1);
+    eventually(stub.live_sources == 0 && counters(server).connections_open == 0);
+    assert_int_equal(counters(server).refusals[REFUSED_SLOW_READER], 1);
+    client_close(&c);
+    server_down(server);
+}
+
 static void http2_drains(void **state)
 {
     struct listener_options listener;
@@ -173,6 +218,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(http2_is_spoken_to_certified_clients),
         cmocka_unit_test(http2_streams_may_be_reset_while_they_wait),
+        cmocka_unit_test(http2_resets_have_a_budget),
+        cmocka_unit_test(http2_readers_are_waited_for_only_so_long),
         cmocka_unit_test(http2_drains),
     };
     signal(SIGPIPE, SIG_IGN); /* SSL_write of the clients */

@@ -88,7 +88,7 @@ static void connections_are_limited(void **state)
     eventually(counters(server).connections_open == ARRAY_LEN(fds));
     talk(server_port(server, 0), "GET / HTTP/1.1\r\n" HOST "\r\n", &refused);
     assert_int_equal(refused.len, 0);
-    assert_int_equal(counters(server).refused_connections, 1);
+    assert_int_equal(counters(server).refusals[REFUSED_CONNECTIONS], 1);
     /* Those that are there are served, and a place that is left is given again. */
     send_text(fds[0], "GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
     receive_all(fds[0], &answer);
@@ -101,19 +101,64 @@ static void connections_are_limited(void **state)
     server_down(server);
 }
 
-static void slow_heads_and_bodies_are_cut(void **state)
+/* Each time is of its own: the others are far longer than the test's patience. */
+static void idle_slow_heads_and_slow_bodies_are_cut(void **state)
+{
+    enum { SHORT_MS = 200 };
+    static const struct {
+        const char *part;
+        size_t timeout; /* the one that must strike */
+        int refusal;
+    } cases[] = {
+        {"", offsetof(struct server_options, idle_timeout_ms), -1},
+        {"GET / HT", offsetof(struct server_options, head_timeout_ms), REFUSED_SLOW_HEAD},
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhe", offsetof(struct server_options, body_timeout_ms),
+         REFUSED_SLOW_BODY},
+        {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n2\r\nhe",
+         offsetof(struct server_options, body_timeout_ms), REFUSED_SLOW_BODY},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct listener_options listener;
+        struct server_options options = options_plain(&listener);
+        own(text_done) struct text answer = {0};
+        *(unsigned *)((char *)&options + cases[i].timeout) = SHORT_MS;
+        struct server *server = server_up(&options);
+        talk(server_port(server, 0), cases[i].part, &answer); /* ends, or the test does not */
+        assert_int_equal(answer.len, 0);
+        eventually(counters(server).connections_open == 0);
+        for (int r = 0; r < SERVER_REFUSALS; r++)
+            assert_int_equal(counters(server).refusals[r], r == cases[i].refusal);
+        assert_int_equal(counters(server).body_bytes, 0);
+        server_down(server);
+    }
+}
+
+/* The time of a head begins with its first byte, that of the next one after the answer: bytes that trickle in gain nothing. */
+static void a_trickled_head_is_cut_and_a_keep_alive_connection_is_not(void **state)
 {
     struct listener_options listener;
     struct server_options options = options_plain(&listener);
-    static const char *const parts[] = {"", "GET / HT", "POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhe"};
+    own(text_done) struct text answer = {0};
 
-    options.request_timeout_ms = 200;
+    options.head_timeout_ms = 300;
     struct server *server = server_up(&options);
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-        own(text_done) struct text answer = {0};
-        talk(server_port(server, 0), parts[i], &answer); /* ends, or the test does not */
-        assert_int_equal(answer.len, 0);
+    int honest = connect_to(server_port(server, 0)), trickle = connect_to(server_port(server, 0));
+    char c = 0;
+    for (int i = 0; counters(server).refusals[REFUSED_SLOW_HEAD] == 0; i++) {
+        if (i > 400)
+            fail_msg("a head of %d bytes was waited for", i);
+        send_text(trickle, i == 0 ? "G" : "E");
+        usleep(20000);
+        if (i % 10 == 0) {
+            text_clear(&answer);
+            send_text(honest, "GET / HTTP/1.1\r\n" HOST "\r\n");
+            receive_until(honest, &answer, "host=localhost;");
+        }
     }
+    assert_true(recv(trickle, &c, 1, 0) <= 0);
+    close(trickle);
+    close(honest);
     server_down(server);
 }
 
@@ -310,7 +355,8 @@ int main(void)
         cmocka_unit_test(strangers_get_no_plain_http),
         cmocka_unit_test(a_loop_that_cannot_start_undoes_all),
         cmocka_unit_test(connections_are_limited),
-        cmocka_unit_test(slow_heads_and_bodies_are_cut),
+        cmocka_unit_test(idle_slow_heads_and_slow_bodies_are_cut),
+        cmocka_unit_test(a_trickled_head_is_cut_and_a_keep_alive_connection_is_not),
         cmocka_unit_test(clients_that_read_nothing_are_cut),
         cmocka_unit_test(requests_in_flight_are_answered),
         cmocka_unit_test(what_does_not_end_is_cut),

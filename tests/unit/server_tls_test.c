@@ -11,12 +11,12 @@ static void only_modern_tls_is_spoken(void **state)
     struct server_options options = options_tls(&listener, false);
     struct server *server = server_up(&options);
     unsigned port = server_port(server, 0);
-    uint64_t failed = counters(server).handshakes_failed;
+    uint64_t failed = counters(server).refusals[REFUSED_HANDSHAKE];
 
     assert_true(is_served(port, (struct client_options){.version = TLS1_3_VERSION}));
     assert_true(is_served(port, (struct client_options){.version = TLS1_2_VERSION}));
     assert_false(is_served(port, (struct client_options){.version = TLS1_1_VERSION}));
-    eventually(counters(server).handshakes_failed == failed + 1);
+    eventually(counters(server).refusals[REFUSED_HANDSHAKE] == failed + 1);
     server_down(server);
 }
 
@@ -57,7 +57,7 @@ static void handshakes_are_bounded_in_time(void **state)
     struct server *server = server_up(&options);
     talk(server_port(server, 0), "", &silent); /* ends, or the test does not */
     talk(server_port(server, 0), "\x16\x03\x01", &half);
-    assert_int_equal(counters(server).handshakes_failed, 2);
+    assert_int_equal(counters(server).refusals[REFUSED_HANDSHAKE], 2);
     assert_int_equal(stub.started, stub.finished);
     server_down(server);
 }
@@ -71,7 +71,7 @@ static void plain_http_on_a_tls_port_is_refused(void **state)
 
     talk(server_port(server, 0), "GET / HTTP/1.1\r\n" LAST "\r\n", &answer);
     assert_lacks(&answer, "HTTP/1.1 2");
-    eventually(counters(server).handshakes_failed == 1);
+    eventually(counters(server).refusals[REFUSED_HANDSHAKE] == 1);
     server_down(server);
 }
 
@@ -221,7 +221,7 @@ static void only_certified_clients_are_served(void **state)
         assert_false(is_served(port, (struct client_options){.version = version, .certificate = "client-server.pem"}));
         assert_false(is_served(port, (struct client_options){.version = version, .certificate = "client-useless.pem"}));
     }
-    eventually(counters(server).handshakes_failed == 6);
+    eventually(counters(server).refusals[REFUSED_HANDSHAKE] == 6);
     server_down(server);
 }
 

@@ -33,6 +33,15 @@ def slow(nb):
     return nb
 
 
+def gated(path):
+    """Runs until the file is there."""
+    for _ in range(6000):
+        if os.path.exists(path):
+            return "open"
+        time.sleep(0.05)
+    raise TimeoutError("nobody opened the gate")
+
+
 def brood(marker):
     """Leaves a grandchild in a session of its own, and waits."""
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", marker], start_new_session=True)
@@ -88,6 +97,11 @@ storage_type = "json"
 default_data = "{seconds}:int"
 
 [DATA_NODE.slow_out]
+
+[DATA_NODE.gate_file]
+default_data = "{gate}"
+
+[DATA_NODE.gated_out]
 
 [DATA_NODE.marker]
 default_data = "{marker}"
@@ -145,6 +159,11 @@ function = "fns.slow:function"
 inputs = [ "seconds:SECTION",]
 outputs = [ "slow_out:SECTION",]
 
+[TASK.gated]
+function = "fns.gated:function"
+inputs = [ "gate_file:SECTION",]
+outputs = [ "gated_out:SECTION",]
+
 [TASK.brood]
 function = "fns.brood:function"
 inputs = [ "marker:SECTION",]
@@ -200,12 +219,18 @@ def write(folder, name, text):
 
 
 def taipy(folder, seconds=3, workers=2):
-    """The Taipy application; `seconds` is how long its slow task takes. Its marker names this folder's processes."""
+    """The Taipy application; `seconds` is how long its slow task takes, and `gated` runs until open_gate(folder)."""
     os.makedirs(folder, exist_ok=True)
     write(folder, "fns.py", FUNCTIONS)
     write(folder, "in.csv", CSV)
-    return write(folder, "app.toml", TAIPY.format(seconds=seconds, workers=workers, marker="brood-of-" + folder))
+    values = {"seconds": seconds, "workers": workers, "marker": marker(folder), "gate": os.path.join(folder, "gate")}
+    return write(folder, "app.toml", TAIPY.format(**values))
 
 
 def marker(folder):
+    """Stands in the command lines of what the task `brood` leaves behind."""
     return "brood-of-" + folder
+
+
+def open_gate(folder):
+    write(folder, "gate", "")

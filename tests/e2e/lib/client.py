@@ -27,8 +27,8 @@ class Client:
         self._own = threading.local()
 
     def connect(self):
-        """A connection of the caller's own."""
-        return http.client.HTTPSConnection("localhost", self.port, timeout=self.timeout_s, context=self.context)
+        """A connection of the caller's own. By number: a bare machine may not know localhost."""
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=self.timeout_s, context=self.context)
 
     def request(self, method, path, token=None, headers=None, body=None, json_body=None):
         connection = getattr(self._own, "connection", None)

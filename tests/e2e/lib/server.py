@@ -313,6 +313,16 @@ class Server:
 
         return wait_until(reached, f"{job_id} is {' or '.join(wanted)}")
 
+    def run_gated(self):
+        """(task, id of its job): RUNNING until open_gate."""
+        task = self.create("gated")
+        job_id = self.submit(task)
+        self.wait_job(job_id, "RUNNING")
+        return task, job_id
+
+    def open_gate(self):
+        apps.open_gate(os.path.dirname(self.application))
+
     def run_task(self, config_id, query=""):
         """(task, ended job)"""
         task = self.create(config_id)

@@ -1,0 +1,84 @@
+/* Refusals, counted and logged. A flood of them must not become a flood of lines: of each kind the first few a second are logged
+ * by each loop, the rest is one line with their number. */
+#include "bailiff/clock.h"
+#include "server/internal.h"
+
+enum { LINES_A_SECOND = 5 };
+
+static const struct refusal_kind {
+    const char *event, *what;
+    enum log_level level;
+} KINDS[SERVER_REFUSALS] = {
+    [REFUSED_CONNECTIONS] = {"connection.refused", "too many connections", LOG_WARNING},
+    [REFUSED_ADDRESS] = {"connection.refused", "too many connections of one address", LOG_WARNING},
+    [REFUSED_PROXY] = {"connection.refused", "PROXY header", LOG_WARNING},
+    [REFUSED_HANDSHAKE] = {"tls.handshake_failed", "TLS handshake", LOG_DEBUG},
+    [REFUSED_PARSER] = {"request.malformed", "malformed request", LOG_INFO},
+    [REFUSED_FORWARDED] = {"request.malformed", "X-Forwarded-For", LOG_INFO},
+    [REFUSED_SLOW_HEAD] = {"connection.closed", "slow head", LOG_INFO},
+    [REFUSED_SLOW_BODY] = {"connection.closed", "slow body", LOG_INFO},
+    [REFUSED_SLOW_READER] = {"connection.closed", "slow reader", LOG_INFO},
+    [REFUSED_MEMORY] = {"request.refused", "memory budget", LOG_WARNING},
+    [REFUSED_STREAMS] = {"request.refused", "too many streams", LOG_WARNING},
+    [REFUSED_RESETS] = {"connection.closed", "aborted HTTP/2 requests", LOG_WARNING},
+};
+
+static void log_unlogged(struct loop *loop, enum server_refusal refusal)
+{
+    struct refusal_log *l = &loop->refusal_logs[refusal];
+    const struct refusal_kind *kind = &KINDS[refusal];
+    const struct log_field fields[] = {L_STR("kind", kind->what), L_INT("more", l->unlogged)};
+
+    if (l->unlogged > 0)
+        loop_log(loop, kind->level, kind->event, "More of the same.", fields, ARRAY_LEN(fields));
+    *l = (struct refusal_log){.second = clock_mono_ms() / 1000};
+}
+
+void record_refusal(struct loop *loop, enum server_refusal refusal, const char *address, const char *reason,
+                    const char *request_id, int status)
+{
+    struct refusal_log *l = &loop->refusal_logs[refusal];
+    const struct refusal_kind *kind = &KINDS[refusal];
+
+    if (loop->testing)
+        return;
+    atomic_fetch_add_explicit(&loop->server->refusals[refusal], 1, memory_order_relaxed);
+    if (l->second != clock_mono_ms() / 1000)
+        log_unlogged(loop, refusal);
+    if (l->lines++ >= LINES_A_SECOND) {
+        l->unlogged++;
+        return;
+    }
+    const struct log_field fields[] = {
+        L_STR("request_id", request_id), status ? L_INT("status", status) : L_STR("status", NULL),
+        L_STR("address", address),       L_STR("kind", kind->what),
+        L_STR("reason", reason),
+    };
+    loop_log(loop, kind->level, kind->event, NULL, fields, ARRAY_LEN(fields));
+}
+
+static void on_tick(h2o_timeout_entry_t *entry)
+{
+    struct loop *loop = container_of(entry, struct loop, refusal_tick);
+    int64_t second = clock_mono_ms() / 1000;
+
+    for (int i = 0; i < SERVER_REFUSALS; i++)
+        if (loop->refusal_logs[i].unlogged > 0 && loop->refusal_logs[i].second != second)
+            log_unlogged(loop, i);
+    h2o_timeout_link(loop->context.loop, &loop->context.one_sec_timeout, &loop->refusal_tick);
+}
+
+void record_begin(struct loop *loop)
+{
+    loop->refusal_tick.cb = on_tick;
+    on_tick(&loop->refusal_tick);
+}
+
+void record_end(struct loop *loop)
+{
+    if (h2o_timeout_is_linked(&loop->refusal_tick))
+        h2o_timeout_unlink(&loop->refusal_tick);
+    for (int i = 0; i < SERVER_REFUSALS; i++)
+        if (loop->refusal_logs[i].unlogged > 0)
+            log_unlogged(loop, i);
+}
