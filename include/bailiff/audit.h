@@ -2,7 +2,8 @@
  *
  * hash(n) = SHA-256("bailiff audit 1\n" || hash(n-1) || every field of record n in fixed order, each as a presence byte,
  * a length of 8 bytes big-endian and its bytes). hash(0) is 32 zero bytes. So no record can be changed, removed from the middle, added
- * or moved without breaking all that follow.
+ * or moved without breaking all that follow. What a chain cannot show is that its end was cut off, or that somebody computed the
+ * whole of it anew: for that its end is sealed with a key.
  *
  * The order is: seq, time_ms (8 bytes big-endian each), outcome (its name), the texts of AUDIT_TEXTS, status, count
  * (8 bytes big-endian each). An absent text is a presence byte 0 and a length of 0; everything else has presence byte 1. */
@@ -65,5 +66,16 @@ struct audit_walk {
 must_check bool audit_walk_step(struct audit_walk *walk, const struct audit_record *record,
                                 const uint8_t stored_previous[static AUDIT_HASH_SIZE],
                                 const uint8_t stored_hash[static AUDIT_HASH_SIZE], struct fault *fault);
+
+/* The seal of a chain's end: HMAC-SHA-256(key, "bailiff audit seal 1\n" || seq (8 bytes big-endian) || hash). Without the key
+ * nobody makes the seal of another end. (Who can read the key can: keep a head elsewhere, too, such as in the server's log.) */
+enum { AUDIT_KEY_SIZE = 32, AUDIT_SEAL_SIZE = 32 };
+must_check bool audit_seal(const uint8_t key[static AUDIT_KEY_SIZE], const struct audit_walk *end,
+                           uint8_t ret_seal[static AUDIT_SEAL_SIZE], struct fault *fault);
+/* Is `found` the end that was sealed? INVALID: the seal is forged, records behind `found` are missing, records were added
+ * behind the sealed end, or the end is another one. */
+must_check bool audit_seal_prove(const uint8_t key[static AUDIT_KEY_SIZE], const struct audit_walk *sealed,
+                                 const uint8_t seal[static AUDIT_SEAL_SIZE], const struct audit_walk *found,
+                                 struct fault *fault);
 
 #endif

@@ -23,6 +23,8 @@ struct header_list {
     size_t count, cap;
 };
 
+#define HSTS_VALUE "max-age=63072000; includeSubDomains" /* RFC 6797: two years */
+
 /* ---- routes ---- */
 struct exchange;
 enum flow {

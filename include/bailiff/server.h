@@ -42,6 +42,9 @@ struct server_options {
     const struct services *services;
     struct bench *(*bench_new)(const struct services *services, struct fault *fault); /* on the loop's thread */
     void (*bench_free)(struct bench *bench);
+    /* A request was refused before there was an exchange, for the audit log; must not wait. NULL: nobody asks. Loop threads. */
+    void (*refused)(const struct services *services, const char *address, const char *reason, int status,
+                    const char *request_id);
     void (*bench_turn_end)(struct bench *bench); /* once a loop turn, before completions are delivered */
     struct log *log;            /* events and the access log */
     bool access_log;

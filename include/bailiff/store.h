@@ -25,7 +25,7 @@ struct job_event {
 };
 
 struct store_options {
-    const char *folder;         /* made 0700 if missing; holds bailiff.db, lock, backups/ */
+    const char *folder;         /* made 0700 if missing; holds bailiff.db, audit.key, lock, backups/ */
     unsigned queue_max;         /* requests' changes waiting; beyond it UNAVAILABLE. 0: 4096 */
     unsigned batch_max;         /* changes in one transaction. 0: 256 */
     unsigned idempotency_ttl_s; /* 0: 86400 */
@@ -36,8 +36,8 @@ struct store_options {
 };
 
 /* Locks the folder (CONFLICT: another server has it), opens or makes the database, refuses one of a newer version,
- * backs up and migrates an older one, proves the last 1,000 records of the audit chain (INVALID: somebody changed it; it is not
- * continued), starts the writer. */
+ * backs up and migrates an older one, proves the last 1,000 records of the audit chain and the seal of its end (INVALID: somebody
+ * changed it, or audit.key is missing; it is not continued), starts the writer. */
 must_check bool store_open(const struct store_options *options, struct store **ret_store, struct fault *fault);
 /* Finishes what is queued, checkpoints, unlocks; NULL ok. Readers must be closed before; submits during it are UNAVAILABLE. */
 void store_close(struct store *store);
@@ -46,6 +46,9 @@ must_check bool store_lock(const char *folder, int *ret_fd, struct fault *fault)
 /* False if changes cannot be written now (full disk, I/O error); says why. Recovers by itself when writing works again. Any thread. */
 must_check bool store_healthy(struct store *store, struct fault *fault);
 size_t store_queue_length(struct store *store); /* any thread; for limits and health */
+/* The end of the audit chain on disk; any thread. Told elsewhere, in a log for example, it proves later that nothing before it was
+ * changed or cut off. */
+void store_audit_head(struct store *store, struct audit_walk *ret_head);
 const uint8_t *
 store_secret(const struct store *store); /* 32 bytes made once a database: cursors are authenticated with it */
 
@@ -98,7 +101,9 @@ must_check bool store_submit(struct store *store, struct change *change, struct 
 must_check bool store_submit_wait(struct store *store, struct change *change, struct fault *fault);
 
 /* ---- inside a transaction: each checks the scope; results live in `arena` ---- */
-int64_t txn_now_ms(const struct store_txn *txn); /* one time for the whole change; never before the previous one's */
+/* One time for the whole change. Never before the previous one's, unless the clock was set back by more than five minutes: then it is
+ * the clock's. The order of rows is that of their seq. */
+int64_t txn_now_ms(const struct store_txn *txn);
 
 struct task_creation {
     const struct manifest *manifest;
@@ -158,10 +163,10 @@ struct job_end {
 must_check bool txn_end_job(struct store_txn *txn, const struct job_end *end, struct fault *fault);
 /* The file is at the data node's path now: the value counts as written, the lock goes, waiting jobs go on. CONFLICT: no such intent. */
 must_check bool txn_published(struct store_txn *txn, const char *data_node_id, const char *file, struct fault *fault);
-/* At start, when no attempt is alive: RUNNING jobs → PENDING (restart) or FAILED, cancel-requested ones → CANCELED;
- * locks without an unfinished job or intent are removed; BLOCKED jobs are looked at anew. */
-must_check bool txn_recover_jobs(struct store_txn *txn, bool restart, unsigned *ret_restarted, unsigned *ret_failed,
-                                 struct fault *fault);
+/* At start, when no attempt is alive: RUNNING jobs → PENDING (restart, and fewer than attempts_max attempts so far; 0: no limit) or
+ * FAILED, cancel-requested ones → CANCELED; locks without an unfinished job or intent are removed; BLOCKED jobs are looked at anew. */
+must_check bool txn_recover_jobs(struct store_txn *txn, bool restart, unsigned attempts_max, unsigned *ret_restarted,
+                                 unsigned *ret_failed, struct fault *fault);
 
 /* ---- reading: a reader belongs to one thread ---- */
 must_check bool store_reader_open(struct store *store, struct store_reader **ret_reader, struct fault *fault);
@@ -192,7 +197,8 @@ struct list_position { /* where a list stands; zeroed at the start; plain data, 
     int64_t last_seq;  /* highest seq of this list: fixed by the first step, so that a list under writes ends */
     int64_t seq;       /* of the last row looked at */
     bool started, ended;
-    char key[ENTITY_ID_SIZE]; /* the last row's sort key when sorting by text; last, so that other cursors go without it */
+    char key
+        [ENTITY_ID_SIZE]; /* the last row's sort key when sorting by text; last, so that other cursors go without it */
 };
 /* One step: looks at no more than rows_max rows behind *position, fills up to rows_max results, moves *position. A step may
  * yield nothing and yet not be the end. No read transaction outlives the loop turn. */
@@ -223,7 +229,8 @@ must_check bool store_publish_intents(struct store_reader *reader, struct arena 
 /* Files below storage that some data node points to: for the collection of old ones. */
 must_check bool store_file_in_use(struct store_reader *reader, const char *file, bool *ret_in_use, struct fault *fault);
 
-/* Verifies the whole chain of a database file, read-only, whether or not a server runs on it. */
+/* Verifies the whole chain of a database file and the seal of its end, read-only, whether or not a server runs on it. INVALID: it is
+ * broken, its end was cut off or is not the sealed one, the seal is forged, or audit.key is missing. */
 struct audit_report {
     int64_t records, first_seq, last_seq;
     char head[2 * AUDIT_HASH_SIZE + 1];

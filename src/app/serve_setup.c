@@ -252,6 +252,7 @@ bool serve_make_server(struct serving *s, struct fault *fault)
         .services = &s->services,
         .bench_new = bench_new,
         .bench_free = bench_free,
+        .refused = refusal_before_chain,
         .bench_turn_end = bench_turn_end,
         .log = s->log,
         .access_log = c->log.access,

@@ -48,6 +48,7 @@ static enum flow refuse_malformed(struct exchange *x, const char *message, const
 
     fault_set(&fault, FAULT_INVALID, "%s", message);
     fault_detail(&fault, "%s", reason);
+    x->response.close = true; /* whoever sent this is not to be understood: nothing more of it is read */
     return refuse(x, &fault, "invalid_request");
 }
 

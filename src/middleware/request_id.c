@@ -36,7 +36,7 @@ enum flow request_id_enter(struct exchange *x)
     if (x->route->needs != PERM_PUBLIC)
         exchange_set_header(x, "Cache-Control", "no-store");
     if (x->secure)
-        exchange_set_header(x, "Strict-Transport-Security", "max-age=63072000; includeSubDomains");
+        exchange_set_header(x, "Strict-Transport-Security", HSTS_VALUE);
     read_client_request_id(x);
     read_traceparent(x);
     return FLOW_NEXT;

@@ -211,13 +211,22 @@ void answer_later(h2o_timeout_entry_t *entry)
     source_send(container_of(entry, struct server_exchange, later));
 }
 
+static void source_resume(void *waiter)
+{
+    source_send(waiter);
+}
+
+/* The next piece goes in the loop's next turn: to a reader that keeps up, libh2o would have us send them all in this one, and nobody
+ * else on the loop would be served meanwhile. */
 static void source_proceed(h2o_generator_t *generator, h2o_req_t *req)
 {
     struct server_exchange *e = container_of(generator, struct server_exchange, generator);
 
     if (h2o_timeout_is_linked(&e->patience))
         h2o_timeout_unlink(&e->patience);
-    source_send(e);
+    ticket_abandon(e->turn);
+    e->turn = ticket_new(e->connection->loop->inbox, source_resume, e);
+    ticket_complete(e->turn);
 }
 
 /* Too many at once: the answer becomes a refusal. */

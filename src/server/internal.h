@@ -149,6 +149,7 @@ struct server_exchange {
     bool complete;     /* it has the last byte */
     size_t sent;       /* of the body */
     struct text piece; /* what it is sending: stays until it asks for more */
+    struct ticket *turn; /* while its next piece waits for the loop's next turn */
     h2o_timeout_entry_t later;
     h2o_timeout_entry_t patience; /* linked while the client has not taken what libh2o was given */
     uint64_t body_reserved;       /* HTTP/2 */

@@ -43,6 +43,8 @@ void record_refusal(struct loop *loop, enum server_refusal refusal, const char *
     if (loop->testing)
         return;
     atomic_fetch_add_explicit(&loop->server->refusals[refusal], 1, memory_order_relaxed);
+    if (request_id && loop->server->options.refused)
+        loop->server->options.refused(loop->server->options.services, address, reason, status, request_id);
     if (l->second != clock_mono_ms() / 1000)
         log_unlogged(loop, refusal);
     if (l->lines++ >= LINES_A_SECOND) {

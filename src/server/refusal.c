@@ -37,6 +37,9 @@ static void refusal_headers(h2o_req_t *req, const struct refusal_text *r)
     h2o_add_header(&req->pool, headers, H2O_TOKEN_CONTENT_TYPE, NULL, H2O_STRLIT("application/problem+json"));
     h2o_add_header(&req->pool, headers, H2O_TOKEN_CACHE_CONTROL, NULL, H2O_STRLIT("no-store"));
     h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-content-type-options"), 0, NULL, H2O_STRLIT("nosniff"));
+    if (connection_of(req->conn)->tls)
+        h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("strict-transport-security"), 0, NULL,
+                              H2O_STRLIT(HSTS_VALUE));
     h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-request-id"), 0, NULL, r->id, UUID_TEXT_SIZE - 1);
 }
 

@@ -70,6 +70,7 @@ static void exchange_dispose(void *arg)
     struct server_exchange *e = arg;
     struct connection *c = e->connection;
 
+    ticket_abandon(e->turn);
     if (h2o_timeout_is_linked(&e->later))
         h2o_timeout_unlink(&e->later);
     if (h2o_timeout_is_linked(&e->patience))

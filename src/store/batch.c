@@ -1,6 +1,7 @@
 #include "store/batch.h"
 
 #include "bailiff/clock.h"
+#include "store/seal.h"
 
 /* ---- one change ---- */
 
@@ -96,12 +97,11 @@ static bool transaction_run(struct ledger *ledger, struct store_txn *txn, struct
 
     if (!database_run(txn->db, SQL_BEGIN_WRITE, fault)) /* unchecked, the changes would run outside of it */
         return false;
-    for (struct change *c = first; c; c = c->next, changes++) {
-        int64_t now_ms = clock_wall_ms();
-        txn->now_ms = now_ms > txn->now_ms ? now_ms : txn->now_ms;
-        if (!change_run(txn, c, fault))
+    for (struct change *c = first; c; c = c->next, changes++)
+        if (!txn_take_time(txn, fault) || !change_run(txn, c, fault))
             return false;
-    }
+    if (txn->head.seq != ledger->head.seq && !seal_write(txn->db, ledger->audit_key, &txn->head, fault))
+        return false;
     return expire_answers(ledger, txn, changes, fault) && database_run(txn->db, SQL_COMMIT, fault);
 }
 
@@ -137,12 +137,13 @@ bool batch_run(struct ledger *ledger, struct change *first, struct fault *fault)
     };
     bool ok = transaction_run(ledger, &txn, first, &cause);
 
-    ledger->latest_ms = txn.now_ms;
     ledger->events = txn.events; /* may have grown */
     ledger->event_cap = txn.event_cap;
     ledger->event_count = ok ? txn.event_count : 0;
     if (ok) {
         ledger->head = txn.head;
+        ledger->latest_ms = txn.now_ms;
+        ledger->clock_back_ms = txn.clock_back_ms;
         return true;
     }
     transaction_drop(ledger->db);

@@ -7,8 +7,11 @@
 /* What goes on from transaction to transaction. */
 struct ledger {
     struct database *db;
-    struct audit_walk head;  /* as committed */
-    int64_t latest_ms;       /* no change is earlier than the one before */
+    struct audit_walk head; /* as committed */
+    uint8_t audit_key[AUDIT_KEY_SIZE];
+    int64_t latest_ms; /* the last change's time */
+    int64_t
+        clock_back_ms; /* by how much the clock was set back in the last transaction that was committed; 0: it was not */
     int64_t expire_again_ms; /* monotonic: when to look for expired answers */
     unsigned idempotency_ttl_s;
     struct job_event *events; /* of the last transaction that was committed */

@@ -90,18 +90,30 @@ static bool walk_page(struct database *db, int64_t after, struct audit_walk *wal
     return walk_rows(&q, walk, false, ret_count, fault);
 }
 
-bool chain_verify(struct database *db, struct audit_report *ret_report, struct fault *fault)
+/* The page and the seal in one read transaction: where the page is the last one, the seal belongs to its end, even while a
+ * server goes on writing. */
+static bool verify_page(struct database *db, int64_t after, struct chain_proof *proof, int64_t *ret_count,
+                        struct fault *fault)
 {
-    struct audit_walk walk = {0};
-    int64_t records = 0, count, after = INT64_MIN; /* what stands before record 1 is found, too */
+    bool ok = database_run(db, SQL_BEGIN_READ, fault) && walk_page(db, after, &proof->end, ret_count, fault) &&
+              seal_read(db, &proof->seal, fault);
+
+    if (!sqlite3_get_autocommit(db->handle))
+        (void)!database_run(db, SQL_COMMIT, &(struct fault){0}); /* it only read */
+    return ok;
+}
+
+bool chain_verify(struct database *db, struct chain_proof *ret, struct fault *fault)
+{
+    int64_t count, after = INT64_MIN; /* what stands before record 1 is found, too */
+    struct chain_proof proof = {0};
 
     do {
-        if (!walk_page(db, after, &walk, &count, fault))
+        if (!verify_page(db, after, &proof, &count, fault))
             return false;
-        records += count;
-        after = walk.seq;
-    } while (count > 0);
-    *ret_report = (struct audit_report){.records = records, .first_seq = records ? 1 : 0, .last_seq = walk.seq};
-    hex_encode(walk.hash, AUDIT_HASH_SIZE, ret_report->head);
+        proof.records += count;
+        after = proof.end.seq;
+    } while (count == CHAIN_PAGE_RECORDS);
+    *ret = proof;
     return true;
 }

@@ -4,6 +4,7 @@
 
 #include "bailiff/store.h"
 #include "store/database.h"
+#include "store/seal.h"
 
 enum {
     CHAIN_TAIL_RECORDS = 1000, /* proved at every start: a log that was touched is not continued silently */
@@ -11,6 +12,12 @@ enum {
 };
 
 must_check bool chain_load_head(struct database *db, struct audit_walk *ret_head, struct fault *fault);
-must_check bool chain_verify(struct database *db, struct audit_report *ret_report, struct fault *fault);
+
+struct chain_proof { /* what a walk over the whole chain found */
+    int64_t records;
+    struct audit_walk end;
+    struct seal seal; /* as it stood when the end was read */
+};
+must_check bool chain_verify(struct database *db, struct chain_proof *ret, struct fault *fault);
 
 #endif

@@ -2,106 +2,41 @@
  *
  * The first step fixes last_seq, the newest row that belongs to the list; rows that come later are passed over. No step looks
  * at more than rows_max rows. Filters with an index (configuration, task, unfinished status) choose the statement, the
- * others are tried on each row. created_at rises with seq, so that in the order of creation a time is found by bisection. */
+ * others are tried on each row. In the order of creation times are found without looking at every row: see stretches.h. */
 #include <stdio.h>
 
 #include "store/reader.h"
 #include "store/rows.h"
+#include "store/stretches.h"
 
-struct table { /* the statements of one kind of row; [1]: descending */
-    enum sql max_seq, time_at;
-    enum sql by_seq[2], by_id[2], of_config[2], next_config[2];
-};
-#define TABLE(T)                                                                                         \
-    {                                                                                                    \
-        SQL_##T##_MAX_SEQ, SQL_##T##_TIME_AT, {SQL_##T##_BY_SEQ, SQL_##T##_BY_SEQ_DOWN},                 \
-            {SQL_##T##_BY_ID_UP, SQL_##T##_BY_ID_DOWN}, {SQL_##T##_OF_CONFIG, SQL_##T##_OF_CONFIG_DOWN}, \
-        {                                                                                                \
-            SQL_##T##_NEXT_CONFIG, SQL_##T##_NEXT_CONFIG_DOWN                                            \
-        }                                                                                                \
+#define TABLE(T)                                                                                   \
+    {                                                                                              \
+        SQL_##T##_MAX_SEQ, SQL_##T##_TIME_AT, {SQL_##T##_CLOCK_BACK, SQL_##T##_CLOCK_BACK_DOWN},   \
+            {SQL_##T##_BY_SEQ, SQL_##T##_BY_SEQ_DOWN}, {SQL_##T##_BY_ID_UP, SQL_##T##_BY_ID_DOWN}, \
+            {SQL_##T##_OF_CONFIG, SQL_##T##_OF_CONFIG_DOWN},                                       \
+        {                                                                                          \
+            SQL_##T##_NEXT_CONFIG, SQL_##T##_NEXT_CONFIG_DOWN                                      \
+        }                                                                                          \
     }
 static const struct table TASKS = TABLE(TASK), JOBS = TABLE(JOB), DATA_NODES = TABLE(DATA_NODE);
 static const enum sql JOBS_OF_TASK[2] = {SQL_JOB_OF_TASK, SQL_JOB_OF_TASK_DOWN};
 static const enum sql JOBS_OF_STATUS[2] = {SQL_JOB_OF_STATUS, SQL_JOB_OF_STATUS_DOWN};
 
-struct step { /* one call */
-    struct database *db;
-    const struct table *table;
-    const struct scope *scope;
-    const struct list_query *query;
-    struct list_position at;
-    size_t left; /* rows that may still be looked at */
-    /* Is the current row wanted? Fills the next result if it is. */
-    bool (*take)(struct step *step, struct query *row, struct fault *fault);
-    struct arena *arena;
-    void *rows;
-    size_t count;
-};
-
 /* Above every id there is. */
 static const char LAST_KEY[] = "~";
-
-/* ---- the beginning ---- */
-
-static bool row_time_at(struct step *step, int64_t *seq, int64_t *ret_time_ms, struct fault *fault)
-{
-    own(query_done) struct query q = query_begin(step->db, step->table->time_at);
-
-    query_int(&q, *seq);
-    switch (query_step(&q)) {
-    case QUERY_ROW:
-        *seq = query_column_int(&q, 0);
-        *ret_time_ms = query_column_int(&q, 1);
-        return true;
-    case QUERY_DONE:
-        *ret_time_ms = INT64_MAX;
-        return true;
-    default:
-        return query_fault(&q, fault);
-    }
-}
-
-/* The lowest seq whose row, or the first row behind it, was created at or after time_ms. */
-static bool seek_time(struct step *step, int64_t time_ms, int64_t *ret_seq, struct fault *fault)
-{
-    int64_t low = 1, high = step->at.last_seq + 1; /* the answer is in [low, high] */
-
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2, seq = middle, row_ms = 0;
-        if (!row_time_at(step, &seq, &row_ms, fault))
-            return false;
-        if (row_ms >= time_ms)
-            high = middle;
-        else
-            low = seq + 1;
-    }
-    *ret_seq = high;
-    return true;
-}
 
 static bool begin_list(struct step *step, struct fault *fault)
 {
     own(query_done) struct query q = query_begin(step->db, step->table->max_seq);
-    const struct list_query *query = step->query;
+    bool down = step->query->descending, found = false;
     struct list_position *at = &step->at;
-    bool found = false;
-    int64_t seq;
 
     *at = (struct list_position){.started = true};
     if (!query_number(&q, &at->last_seq, &found, fault))
         return false;
     at->ended = !found;
-    at->seq = query->descending ? at->last_seq + 1 : 0;
-    snprintf(at->key, sizeof(at->key), "%s", query->descending ? LAST_KEY : "");
-    if (query->sort != SORT_CREATED)
-        return true;
-    if (!query->descending && query->created_after_ms > 0) {
-        if (!seek_time(step, query->created_after_ms + 1, &seq, fault))
-            return false;
-        at->seq = seq - 1;
-    }
-    if (query->descending && query->created_before_ms > 0)
-        return seek_time(step, query->created_before_ms, &at->seq, fault);
+    at->seq = down ? at->last_seq + 1 : 0;
+    snprintf(at->key, sizeof(at->key), "%s", down ? LAST_KEY : "");
     return true;
 }
 
@@ -123,7 +58,7 @@ static bool row_wanted(struct step *step, const struct query *row)
            (query->created_before_ms == 0 || created_ms < query->created_before_ms);
 }
 
-/* In the order of creation nothing behind this row can be wanted. */
+/* In the order of creation nothing behind this row can be wanted, as far as its stretch goes. */
 static bool row_is_beyond(const struct step *step, const struct query *row)
 {
     const struct list_query *query = step->query;
@@ -135,7 +70,7 @@ static bool row_is_beyond(const struct step *step, const struct query *row)
                              : query->created_before_ms > 0 && created_ms >= query->created_before_ms;
 }
 
-/* Looks at the rows of a query, from the position on. *ret_exhausted: there were fewer than asked for. */
+/* Looks at the rows of a query, from the position on. *ret_exhausted: there were fewer than asked for, or no more are wanted. */
 static bool look_at_rows(struct step *step, struct query *q, bool *ret_exhausted, struct fault *fault)
 {
     enum query_result result = QUERY_DONE;
@@ -147,7 +82,7 @@ static bool look_at_rows(struct step *step, struct query *q, bool *ret_exhausted
         if (step->query->sort == SORT_ID)
             snprintf(at->key, sizeof(at->key), "%s", (const char *)sqlite3_column_text(q->statement, COL_ID));
         if (row_is_beyond(step, q)) {
-            at->ended = true;
+            *ret_exhausted = true;
             return true;
         }
         if (row_wanted(step, q) && !step->take(step, q, fault))
@@ -162,35 +97,57 @@ static bool look_at_rows(struct step *step, struct query *q, bool *ret_exhausted
 /* ---- the three orders ---- */
 
 /* A page by seq, of all rows or of those that have `value` where the statement looks for it. */
-static bool step_by_seq(struct step *step, enum sql sql, const char *value, bool *ret_exhausted, struct fault *fault)
+static bool step_by_seq(struct step *step, const struct stretch *stretch, enum sql sql, const char *value,
+                        bool *ret_exhausted, struct fault *fault)
 {
     own(query_done) struct query q = query_begin(step->db, sql);
     bool descending = step->query->descending;
 
-    query_int(&q, descending ? 0 : step->at.seq);
-    query_int(&q, descending ? step->at.seq - 1 : step->at.last_seq);
+    query_int(&q, descending ? stretch->first - 1 : step->at.seq);
+    query_int(&q, descending ? step->at.seq - 1 : stretch->last);
     query_int(&q, (int64_t)step->left);
     if (value)
         query_text(&q, value);
     return look_at_rows(step, &q, ret_exhausted, fault);
 }
 
-static bool list_by_seq(struct step *step, struct fault *fault)
+/* The statement that looks at the fewest rows; *ret_value: what it looks for. */
+static enum sql statement_by_seq(const struct step *step, const char **ret_value)
 {
     const struct list_query *query = step->query;
-    bool down = query->descending, exhausted = false, ok;
+    bool down = query->descending, jobs = step->table == &JOBS;
 
-    if (query->task_id && step->table == &JOBS)
-        ok = step_by_seq(step, JOBS_OF_TASK[down], query->task_id, &exhausted, fault);
-    else if (query->config_id)
-        ok = step_by_seq(step, step->table->of_config[down], query->config_id, &exhausted, fault);
-    else if (step->table == &JOBS && query->status >= 0 && !job_status_final((enum job_status)query->status))
-        ok =
-            step_by_seq(step, JOBS_OF_STATUS[down], job_status_name((enum job_status)query->status), &exhausted, fault);
-    else
-        ok = step_by_seq(step, step->table->by_seq[down], NULL, &exhausted, fault);
-    step->at.ended = step->at.ended || exhausted;
-    return ok;
+    if (query->task_id && jobs) {
+        *ret_value = query->task_id;
+        return JOBS_OF_TASK[down];
+    }
+    if (query->config_id) {
+        *ret_value = query->config_id;
+        return step->table->of_config[down];
+    }
+    if (jobs && query->status >= 0 && !job_status_final((enum job_status)query->status)) {
+        *ret_value = job_status_name((enum job_status)query->status);
+        return JOBS_OF_STATUS[down];
+    }
+    *ret_value = NULL;
+    return step->table->by_seq[down];
+}
+
+static bool list_by_seq(struct step *step, struct fault *fault)
+{
+    const char *value;
+    const enum sql sql = statement_by_seq(step, &value);
+
+    while (step->left > 0 && !step->at.ended) {
+        struct stretch stretch;
+        bool exhausted = false;
+        if (!stretch_find(step, &stretch, fault) || !stretch_enter(step, &stretch, fault) ||
+            !step_by_seq(step, &stretch, sql, value, &exhausted, fault))
+            return false;
+        if (exhausted)
+            stretch_leave(step, &stretch);
+    }
+    return true;
 }
 
 static bool list_by_id(struct step *step, struct fault *fault)
@@ -230,12 +187,13 @@ static bool next_config(struct step *step, struct fault *fault)
 static bool list_by_config(struct step *step, struct fault *fault)
 {
     const enum sql sql = step->table->of_config[step->query->descending];
+    const struct stretch whole = stretch_whole(step);
 
     while (step->left > 0 && !step->at.ended) {
         char config_id[ENTITY_ID_SIZE];
         bool exhausted = false;
         memcpy(config_id, step->at.key, sizeof(config_id));
-        if (!step_by_seq(step, sql, config_id, &exhausted, fault))
+        if (!step_by_seq(step, &whole, sql, config_id, &exhausted, fault))
             return false;
         if (exhausted && !next_config(step, fault))
             return false;

@@ -10,12 +10,29 @@ static bool jobs_in_status(struct store_txn *txn, enum job_status status, struct
     return seq_list_read(&q, list, fault);
 }
 
-static void settle_lost(const struct store_txn *txn, bool restart, struct job *job)
+struct recovery {
+    bool restart;
+    unsigned attempts_max; /* 0: no limit */
+    unsigned restarted, failed;
+};
+
+/* Perhaps it was the job that brought the server down. */
+static bool was_last_attempt(const struct recovery *recovery, const struct job *job)
+{
+    return recovery->attempts_max > 0 && (unsigned)job->attempt >= recovery->attempts_max;
+}
+
+static void settle_lost(const struct store_txn *txn, const struct recovery *recovery, struct arena *arena,
+                        struct job *job)
 {
     job->ended_at_ms = txn->now_ms;
     if (job->cancel_requested) {
         job->status = JOB_CANCELED;
-    } else if (restart) {
+    } else if (recovery->restart && was_last_attempt(recovery, job)) {
+        job->status = JOB_FAILED;
+        job->error =
+            arena_printf(arena, "The server stopped while the job ran. It was the last of %d attempts.", job->attempt);
+    } else if (recovery->restart) {
         job->status = JOB_PENDING;
         job->started_at_ms = job->ended_at_ms = 0;
         job->worker = NULL;
@@ -25,22 +42,21 @@ static void settle_lost(const struct store_txn *txn, bool restart, struct job *j
     }
 }
 
-static bool recover_running(struct store_txn *txn, int64_t job_seq, bool restart, unsigned *restarted, unsigned *failed,
-                            struct fault *fault)
+static bool recover_running(struct store_txn *txn, int64_t job_seq, struct recovery *recovery, struct fault *fault)
 {
     struct arena arena = {0};
     struct job job;
     bool ok = find_job_by_seq(txn->db, job_seq, &arena, &job, fault);
 
     if (ok) {
-        settle_lost(txn, restart, &job);
+        settle_lost(txn, recovery, &arena, &job);
         ok = txn_job_store(txn, &job, JOB_RUNNING, fault);
     }
     if (ok && job_status_final(job.status))
         ok = txn_jobs_abandon(txn, job_seq, fault);
     if (ok) {
-        *restarted += job.status == JOB_PENDING;
-        *failed += job.status == JOB_FAILED;
+        recovery->restarted += job.status == JOB_PENDING;
+        recovery->failed += job.status == JOB_FAILED;
     }
     arena_done(&arena);
     return ok;
@@ -74,24 +90,24 @@ static bool remove_locks_left_behind(struct store_txn *txn, struct fault *fault)
     return true;
 }
 
-bool txn_recover_jobs(struct store_txn *txn, bool restart, unsigned *ret_restarted, unsigned *ret_failed,
-                      struct fault *fault)
+bool txn_recover_jobs(struct store_txn *txn, bool restart, unsigned attempts_max, unsigned *ret_restarted,
+                      unsigned *ret_failed, struct fault *fault)
 {
+    struct recovery recovery = {.restart = restart, .attempts_max = attempts_max};
     own(seq_list_done) struct seq_list running = {0};
     own(seq_list_done) struct seq_list blocked = {0};
-    unsigned restarted = 0, failed = 0;
 
     if (!jobs_in_status(txn, JOB_RUNNING, &running, fault))
         return false;
     for (size_t i = 0; i < running.count; i++)
-        if (!recover_running(txn, running.items[i], restart, &restarted, &failed, fault))
+        if (!recover_running(txn, running.items[i], &recovery, fault))
             return false;
     if (!remove_locks_left_behind(txn, fault) || !jobs_in_status(txn, JOB_BLOCKED, &blocked, fault))
         return false;
     for (size_t i = 0; i < blocked.count; i++)
         if (!txn_job_examine(txn, blocked.items[i], fault))
             return false;
-    *ret_restarted = restarted;
-    *ret_failed = failed;
+    *ret_restarted = recovery.restarted;
+    *ret_failed = recovery.failed;
     return true;
 }

@@ -121,7 +121,7 @@ bool row_job(struct query *q, struct arena *arena, struct job *ret, struct fault
         .stacktrace = query_column_text(q, 21, arena),
     };
     if (ret->started_at_ms && ret->ended_at_ms)
-        ret->duration_ms = ret->ended_at_ms - ret->started_at_ms;
+        ret->duration_ms = MAX(ret->ended_at_ms - ret->started_at_ms, 0); /* the clock may have been set back */
     return ret->id && ret->task_config_id ? true : row_damaged(q, "id", fault);
 }
 

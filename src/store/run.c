@@ -41,6 +41,8 @@ static bool can_skip(const struct store_txn *txn, const struct job_start *start)
         int64_t edited = edit_time_ms(&start->outputs[i]), valid = start->outputs[i].validity_period_ms;
         if (edited == 0 || (valid > 0 && txn->now_ms - edited >= valid))
             return false;
+        if (edited > txn->now_ms + CLOCK_BACK_MAX_MS) /* a file of a time to come: nobody knows what it is newer than */
+            return false;
         oldest_output = edited < oldest_output ? edited : oldest_output;
     }
     for (size_t i = 0; i < start->input_count; i++) {

@@ -1,8 +1,8 @@
 /* The text of the layout, version by version.
  *
  * seq is the position of a row: it rises with creation and is never used again (AUTOINCREMENT where rows can be deleted), so
- * that lists and cursors can go by it. Times are wall-clock milliseconds, 0 is never; created_at rises with seq. Lists of ids
- * are texts separated by single spaces. Enumerations are kept by their wire names, so that a person can read them. */
+ * that lists and cursors can go by it. Times are wall-clock milliseconds, 0 is never; created_at rises with seq, but for the places
+ * that clock_back names. Lists of ids are texts separated by single spaces. Enumerations are kept by their wire names, so that a person can read them. */
 #include "store/schema.h"
 
 #define UNFINISHED_STATUS "('SUBMITTED', 'BLOCKED', 'PENDING', 'RUNNING')"
@@ -13,6 +13,13 @@ static const char VERSION_1[] =
     "  value ANY NOT NULL"
     ") STRICT, WITHOUT ROWID;"
     "INSERT INTO meta (name, value) VALUES ('attempt', 0), ('probe', 0);"
+
+    /* the table's last row before the clock was set back: created_at rises up to it and anew behind it */
+    "CREATE TABLE clock_back ("
+    "  name TEXT NOT NULL,"
+    "  seq INTEGER NOT NULL,"
+    "  PRIMARY KEY (name, seq)"
+    ") STRICT, WITHOUT ROWID;"
 
     "CREATE TABLE task ("
     "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"

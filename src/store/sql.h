@@ -30,6 +30,8 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
 /* What a list of one table asks. Pages by seq: ?1 < seq <= ?2, at most ?3 rows, ?4: the value filtered by. */
 #define LIST_STATEMENTS(X, T, table, columns, config)                                                                  \
     X(SQL_##T##_MAX_SEQ, "SELECT max(seq) FROM " table)                                                                \
+    X(SQL_##T##_CLOCK_BACK, "SELECT min(seq) FROM clock_back WHERE name = '" table "' AND seq >= ?1")                  \
+    X(SQL_##T##_CLOCK_BACK_DOWN, "SELECT max(seq) FROM clock_back WHERE name = '" table "' AND seq < ?1")              \
     X(SQL_##T##_TIME_AT, "SELECT seq, created_at FROM " table " WHERE seq >= ?1 ORDER BY seq LIMIT 1")                 \
     X(SQL_##T##_BY_SEQ, "SELECT " columns " FROM " table " WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3")        \
     X(SQL_##T##_BY_SEQ_DOWN,                                                                                           \
@@ -55,6 +57,8 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_PROBE, "UPDATE meta SET value = value + 1 WHERE name = 'probe'")                                             \
     X(SQL_META_GET, "SELECT value FROM meta WHERE name = ?1")                                                          \
     X(SQL_META_ADD, "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING")                    \
+    X(SQL_META_SET, "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = "         \
+                    "excluded.value")                                                                                  \
     X(SQL_NEXT_ATTEMPT, "UPDATE meta SET value = value + 1 WHERE name = 'attempt' RETURNING value")                    \
     /* ---- tasks ---- */                                                                                              \
     LIST_STATEMENTS(X, TASK, "task", TASK_COLUMNS, "config_id")                                                        \
@@ -142,10 +146,19 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_AUDIT_FROM, "SELECT " AUDIT_COLUMNS " FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2")                      \
     X(SQL_AUDIT_TAIL, "SELECT " AUDIT_COLUMNS " FROM audit WHERE seq > (SELECT coalesce(max(seq), 0) FROM audit) - "   \
                       "?1 ORDER BY seq")                                                                               \
+    /* ---- time ---- */                                                                                               \
+    X(SQL_CLOCK_BACK_ADD, "INSERT OR IGNORE INTO clock_back (name, seq) "                                              \
+                          "SELECT 'task', max(seq) FROM task HAVING max(seq) IS NOT NULL UNION ALL "                   \
+                          "SELECT 'data_node', max(seq) FROM data_node HAVING max(seq) IS NOT NULL UNION ALL "         \
+                          "SELECT 'job', max(seq) FROM job HAVING max(seq) IS NOT NULL")                               \
+    X(SQL_EDITS_SET_BACK, "UPDATE data_node SET revision = revision + 1, last_edit = min(last_edit - ?1, ?2) "         \
+                          "WHERE last_edit > ?2")                                                                      \
+    X(SQL_ANSWERS_SET_BACK, "UPDATE idempotency SET created_at = min(created_at - ?1, ?2) WHERE created_at > ?2")      \
     X(SQL_LATEST_TIME, "SELECT max(coalesce((SELECT time FROM audit ORDER BY seq DESC LIMIT 1), 0), "                  \
                        "coalesce((SELECT created_at FROM task ORDER BY seq DESC LIMIT 1), 0), "                        \
                        "coalesce((SELECT created_at FROM data_node ORDER BY seq DESC LIMIT 1), 0), "                   \
-                       "coalesce((SELECT created_at FROM job ORDER BY seq DESC LIMIT 1), 0))")                         \
+                       "coalesce((SELECT created_at FROM job ORDER BY seq DESC LIMIT 1), 0), "                         \
+                       "coalesce((SELECT created_at FROM idempotency ORDER BY seq DESC LIMIT 1), 0))")                 \
     X(SQL_ANSWER_BY_KEY, "SELECT request, created_at, status, headers, body FROM idempotency WHERE key = ?1")          \
     X(SQL_ANSWER_ADD, "INSERT OR REPLACE INTO idempotency (key, request, created_at, status, headers, body) "          \
                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                               \

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "bailiff/clock.h"
 #include "bailiff/file.h"
 #include "store/chain.h"
 #include "store/schema.h"
@@ -69,35 +68,42 @@ static bool load_secret(struct database *db, uint8_t ret[static STORE_SECRET_SIZ
     return true;
 }
 
-static bool load_latest_time(struct database *db, struct log *log, int64_t *ret_ms, struct fault *fault)
+static bool load_latest_time(struct database *db, int64_t *ret_ms, struct fault *fault)
 {
     own(query_done) struct query q = query_begin(db, SQL_LATEST_TIME);
     bool found;
 
     *ret_ms = 0;
-    if (!query_number(&q, ret_ms, &found, fault))
-        return false;
-    if (*ret_ms > clock_wall_ms() + 60000)
-        log_write(log, LOG_WARNING, "store.clock_behind",
-                  "The clock is behind what the store recorded last; new records take that time until the clock has "
-                  "caught up.",
-                  L_INT("behind_ms", *ret_ms - clock_wall_ms()));
-    return true;
+    return query_number(&q, ret_ms, &found, fault);
 }
 
 /* A log that somebody has touched is not continued: whatever came behind it would lend it credit. */
-static bool prove_chain(struct database *db, const char *path, struct audit_walk *ret_head, struct fault *fault)
+static bool was_touched(const char *path, const struct fault *cause, struct fault *fault)
+{
+    if (cause->kind == FAULT_INVALID)
+        fault_set(fault, FAULT_INVALID, "%s: %s Keep this folder as evidence and put the latest backup in its place.",
+                  path, cause->message);
+    else
+        *fault = *cause;
+    return false;
+}
+
+static bool prove_audit(struct database *db, const char *path, const char *folder, struct writer_begin *ret,
+                        struct fault *fault)
 {
     struct fault cause = {0};
+    struct seal_key key;
+    struct seal seal;
 
-    if (chain_load_head(db, ret_head, &cause))
-        return true;
-    if (cause.kind == FAULT_INVALID)
-        fault_set(fault, FAULT_INVALID, "%s: %s Keep this folder as evidence and put the latest backup in its place.",
-                  path, cause.message);
-    else
-        *fault = cause;
-    return false;
+    if (!chain_load_head(db, &ret->head, &cause))
+        return was_touched(path, &cause, fault);
+    if (!seal_key_read(folder, true, &key, fault) ||
+        (!key.found && !seal_key_make(db, folder, &ret->head, &key, fault)))
+        return false;
+    if (!seal_read(db, &seal, &cause) || !seal_prove(&seal, key.bytes, &ret->head, &cause))
+        return was_touched(path, &cause, fault);
+    memcpy(ret->audit_key, key.bytes, AUDIT_KEY_SIZE);
+    return true;
 }
 
 /* A new folder must not be lost with the power; its files are SQLite's business. The parent may not be ours to open. */
@@ -127,7 +133,7 @@ static bool cannot_use(const char *path, const struct fault *cause, struct fault
 }
 
 static bool open_database(struct store *store, const struct store_options *options, struct database **ret_db,
-                          struct audit_walk *ret_head, int64_t *ret_latest_ms, struct fault *fault)
+                          struct writer_begin *ret_begin, struct fault *fault)
 {
     own(freep) char *backups = xprintf("%s/backups", options->folder);
     own(database_closep) struct database *db = NULL;
@@ -135,7 +141,8 @@ static bool open_database(struct store *store, const struct store_options *optio
 
     if (!make_database_file(store->path, &cause) || !database_open(store->path, DATABASE_WRITE, &db, &cause) ||
         !schema_prepare(db, &SCHEMA, store->path, backups, &cause) || !load_secret(db, store->secret, &cause) ||
-        !load_latest_time(db, options->log, ret_latest_ms, &cause) || !prove_chain(db, store->path, ret_head, &cause))
+        !load_latest_time(db, &ret_begin->latest_ms, &cause) ||
+        !prove_audit(db, store->path, options->folder, ret_begin, &cause))
         return cannot_use(store->path, &cause, fault);
     *ret_db = give(db);
     return true;
@@ -158,15 +165,14 @@ bool store_open(const struct store_options *options, struct store **ret_store, s
 {
     own(store_freep) struct store *store = xcalloc(1, sizeof(*store));
     own(database_closep) struct database *db = NULL;
-    struct audit_walk head;
-    int64_t latest_ms;
+    struct writer_begin begin;
 
     store->lock_fd = -1;
     store->path = xprintf("%s/bailiff.db", options->folder);
     if (!make_folder(options->folder, fault) || !store_lock(options->folder, &store->lock_fd, fault) ||
-        !open_database(store, options, &db, &head, &latest_ms, fault))
+        !open_database(store, options, &db, &begin, fault))
         return false;
-    if (!writer_start(options, give(db), &head, latest_ms, &store->writer, fault))
+    if (!writer_start(options, give(db), &begin, &store->writer, fault))
         return false;
     *ret_store = give(store);
     return true;
@@ -190,18 +196,37 @@ size_t store_queue_length(struct store *store)
     return writer_queue_length(store->writer);
 }
 
+void store_audit_head(struct store *store, struct audit_walk *ret_head)
+{
+    writer_audit_head(store->writer, ret_head);
+}
+
 const uint8_t *store_secret(const struct store *store)
 {
     return store->secret;
+}
+
+static bool verify_audit(struct database *db, const char *folder, struct chain_proof *ret, struct fault *fault)
+{
+    struct seal_key key;
+
+    if (!chain_verify(db, ret, fault) || !seal_key_read(folder, false, &key, fault))
+        return false;
+    return key.found ? seal_prove(&ret->seal, key.bytes, &ret->end, fault) : seal_key_missing(folder, &ret->end, fault);
 }
 
 bool store_verify_audit(const char *folder, struct audit_report *ret_report, struct fault *fault)
 {
     own(freep) char *path = xprintf("%s/bailiff.db", folder);
     own(database_closep) struct database *db = NULL;
+    struct chain_proof proof;
     struct fault cause = {0};
 
-    return (database_open(path, DATABASE_READ, &db, &cause) && schema_require(db, &SCHEMA, path, &cause) &&
-            chain_verify(db, ret_report, &cause)) ||
-           cannot_use(path, &cause, fault);
+    if (!database_open(path, DATABASE_READ, &db, &cause) || !schema_require(db, &SCHEMA, path, &cause) ||
+        !verify_audit(db, folder, &proof, &cause))
+        return cannot_use(path, &cause, fault);
+    *ret_report =
+        (struct audit_report){.records = proof.records, .first_seq = proof.records ? 1 : 0, .last_seq = proof.end.seq};
+    hex_encode(proof.end.hash, AUDIT_HASH_SIZE, ret_report->head);
+    return true;
 }

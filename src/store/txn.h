@@ -5,9 +5,12 @@
 #include "bailiff/store.h"
 #include "store/database.h"
 
+enum { CLOCK_BACK_MAX_MS = 300000 }; /* a clock that is behind by no more is waited for */
+
 struct store_txn {
     struct database *db;
     int64_t now_ms;
+    int64_t clock_back_ms;  /* by how much the clock was set back before this transaction or during it; 0: it was not */
     struct audit_walk head; /* the chain as this transaction would leave it */
     struct job_event *events;
     size_t event_count, event_cap;
@@ -24,6 +27,10 @@ must_check bool txn_answer_find(struct store_txn *txn, struct change *change, en
 must_check bool txn_answer_keep(struct store_txn *txn, const struct change *change, struct fault *fault);
 /* Deletes expired answers among the `max` oldest. */
 must_check bool txn_answers_expire(struct store_txn *txn, int64_t max, int64_t *ret_deleted, struct fault *fault);
+
+/* ---- time (time.c) ---- */
+/* The next change's time. */
+must_check bool txn_take_time(struct store_txn *txn, struct fault *fault);
 
 /* ---- data nodes (data_nodes.c) ---- */
 must_check bool txn_data_node_touch(struct store_txn *txn, int64_t data_node_seq, struct fault *fault);

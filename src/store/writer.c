@@ -1,5 +1,6 @@
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
 
 #include "store/batch.h"
 #include "store/queue.h"
@@ -15,9 +16,10 @@ struct writer {
     struct log *log;
     void (*on_jobs)(void *arg, const struct job_event *events, size_t count);
     void *on_jobs_arg;
-    pthread_mutex_t health_lock;
+    pthread_mutex_t health_lock; /* of what other threads ask for: */
     bool healthy;
     struct fault sickness;
+    struct audit_walk head; /* as the ledger's */
 };
 
 /* ---- health ---- */
@@ -71,12 +73,25 @@ static void set_healthy(struct writer *writer)
 
 /* ---- the thread ---- */
 
+static void committed(struct writer *writer)
+{
+    set_healthy(writer);
+    pthread_mutex_lock(&writer->health_lock);
+    writer->head = writer->ledger.head;
+    pthread_mutex_unlock(&writer->health_lock);
+    if (writer->ledger.clock_back_ms > 0)
+        log_write(writer->log, LOG_WARNING, "store.clock_back",
+                  "The clock is far behind the time of the last record; records go on with the clock's time. Check the "
+                  "clock.",
+                  L_INT("behind_ms", writer->ledger.clock_back_ms));
+}
+
 static void write_batch(struct writer *writer, struct change *first)
 {
     struct fault fault = {0};
 
     if (batch_run(&writer->ledger, first, &fault))
-        set_healthy(writer);
+        committed(writer);
     else
         set_sick(writer, &fault);
     if (writer->ledger.event_count > 0 && writer->on_jobs)
@@ -135,20 +150,23 @@ static void writer_free(struct writer *writer)
     pthread_mutex_destroy(&writer->health_lock);
     free(writer->ledger.events);
     database_close(writer->ledger.db);
+    explicit_bzero(writer->ledger.audit_key, sizeof(writer->ledger.audit_key));
     free(writer);
 }
 
-bool writer_start(const struct store_options *options, struct database *db, const struct audit_walk *head,
-                  int64_t latest_ms, struct writer **ret_writer, struct fault *fault)
+bool writer_start(const struct store_options *options, struct database *db, const struct writer_begin *begin,
+                  struct writer **ret_writer, struct fault *fault)
 {
     struct writer *writer = xcalloc(1, sizeof(*writer));
 
     writer->ledger = (struct ledger){
         .db = db,
-        .head = *head,
-        .latest_ms = latest_ms,
+        .head = begin->head,
+        .latest_ms = begin->latest_ms,
         .idempotency_ttl_s = options->idempotency_ttl_s ? options->idempotency_ttl_s : IDEMPOTENCY_TTL_S,
     };
+    memcpy(writer->ledger.audit_key, begin->audit_key, AUDIT_KEY_SIZE);
+    writer->head = begin->head;
     writer->batch_max = options->batch_max ? options->batch_max : BATCH_MAX;
     writer->log = options->log;
     writer->on_jobs = options->on_jobs;
@@ -188,6 +206,13 @@ bool writer_put(struct writer *writer, struct change *change, struct fault *faul
 size_t writer_queue_length(struct writer *writer)
 {
     return change_queue_length(&writer->queue);
+}
+
+void writer_audit_head(struct writer *writer, struct audit_walk *ret_head)
+{
+    pthread_mutex_lock(&writer->health_lock);
+    *ret_head = writer->head;
+    pthread_mutex_unlock(&writer->health_lock);
 }
 
 unsigned writer_idempotency_ttl_s(const struct writer *writer)

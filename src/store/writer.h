@@ -7,13 +7,19 @@
 
 struct writer;
 
-/* Takes the connection over. head and latest_ms are where the audit chain and the time stand. */
-must_check bool writer_start(const struct store_options *options, struct database *db, const struct audit_walk *head,
-                             int64_t latest_ms, struct writer **ret_writer, struct fault *fault);
+struct writer_begin { /* where the database stands */
+    struct audit_walk head;
+    uint8_t audit_key[AUDIT_KEY_SIZE];
+    int64_t latest_ms;
+};
+/* Takes the connection over. */
+must_check bool writer_start(const struct store_options *options, struct database *db, const struct writer_begin *begin,
+                             struct writer **ret_writer, struct fault *fault);
 void writer_stop(struct writer *writer); /* finishes what is queued, checkpoints; NULL ok */
 
 must_check bool writer_put(struct writer *writer, struct change *change, struct fault *fault);
 size_t writer_queue_length(struct writer *writer);
+void writer_audit_head(struct writer *writer, struct audit_walk *ret_head);
 must_check bool writer_healthy(struct writer *writer, struct fault *fault);
 unsigned writer_idempotency_ttl_s(const struct writer *writer);
 

@@ -127,7 +127,7 @@ static bool apply_recover(struct store_txn *txn, struct change *change, struct f
 {
     struct recover_input *in = change->input;
 
-    return txn_recover_jobs(txn, true, &in->restarted, &in->failed, fault);
+    return txn_recover_jobs(txn, true, 0, &in->restarted, &in->failed, fault);
 }
 
 static void whole(struct fixture *f)

@@ -66,13 +66,13 @@ static inline bool cancel(struct fixture *f, const char *id)
 
 struct recover_input {
     bool restart;
-    unsigned restarted, failed;
+    unsigned attempts_max, restarted, failed;
 };
 static inline bool apply_recover(struct store_txn *txn, struct change *change, struct fault *fault)
 {
     struct recover_input *in = change->input;
 
-    return txn_recover_jobs(txn, in->restart, &in->restarted, &in->failed, fault);
+    return txn_recover_jobs(txn, in->restart, in->attempts_max, &in->restarted, &in->failed, fault);
 }
 
 #endif

@@ -274,6 +274,39 @@ static void recovery(void **state)
                      0);
 }
 
+/* A job that brings the whole server down must not do so for ever. */
+static void recovery_counts_attempts(void **state)
+{
+    struct fixture *f = *state;
+    struct job job = fixture_submit(f, fixture_create(f, FETCH).id), waiting;
+    struct recover_input in = {.restart = true, .attempts_max = 3};
+
+    waiting = fixture_submit(f, fixture_create(f, CLEAN).id);
+    for (int attempt = 1; attempt <= 3; attempt++) {
+        assert_status(f, job.id, PENDING);
+        assert_int_equal(fixture_start(f, job.id).job.attempt, attempt);
+        fixture_close(f);
+        fixture_open(f);
+        assert_true(fixture_apply(f, apply_recover, &in));
+        assert_int_equal(in.restarted, attempt < 3);
+        assert_int_equal(in.failed, attempt == 3);
+    }
+    assert_status(f, job.id, FAILED);
+    assert_string_equal(job_of(f, job.id).error,
+                        "The server stopped while the job ran. It was the last of 3 attempts.");
+    assert_status(f, waiting.id, ABANDONED);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM data_node_lock"), 0);
+
+    /* cancelled, it is that */
+    job = fixture_submit(f, fixture_create(f, DOUBLE).id);
+    fixture_start(f, job.id);
+    assert_true(cancel(f, job.id));
+    in.attempts_max = 1;
+    assert_true(fixture_apply(f, apply_recover, &in));
+    assert_int_equal(in.failed, 0);
+    assert_status(f, job.id, CANCELED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +319,7 @@ int main(void)
         T(skipping),
         T(pending_jobs_are_found_in_order),
         T(recovery),
+        T(recovery_counts_attempts),
     };
 
     return cmocka_run_group_tests_name("store_jobs", tests, NULL, NULL);

@@ -88,9 +88,8 @@ static void fill(struct fixture *f, int tasks)
                    "DELETE FROM task WHERE seq BETWEEN 20 AND 26");
 }
 
-static void every_order_and_filter(void **state)
+static void check_every_order_and_filter(struct fixture *f, bool clock_jumped)
 {
-    struct fixture *f = *state;
     static const size_t sizes[] = {1, 2, 3, 7, 64, 500};
     const struct {
         struct list_query query;
@@ -117,6 +116,10 @@ static void every_order_and_filter(void **state)
     };
 
     fill(f, 60);
+    if (clock_jumped) /* twice; the borders are holes, too */
+        fixture_sql(f, "UPDATE task SET created_at = created_at + 100 WHERE seq <= 15;"
+                       "UPDATE task SET created_at = created_at - 90 WHERE seq > 37;"
+                       "INSERT INTO clock_back VALUES ('task', 15), ('task', 37), ('task', 26), ('job', 3);");
     for (size_t i = 0; i < ARRAY_LEN(filters); i++)
         for (int sort = SORT_CREATED; sort <= SORT_CONFIG_ID; sort++)
             for (int down = 0; down <= 1; down++) {
@@ -135,6 +138,16 @@ static void every_order_and_filter(void **state)
                     same(&got, &wanted, sql);
                 }
             }
+}
+
+static void every_order_and_filter(void **state)
+{
+    check_every_order_and_filter(*state, false);
+}
+
+static void every_order_and_filter_after_the_clock_jumped(void **state)
+{
+    check_every_order_and_filter(*state, true);
 }
 
 static void an_empty_store(void **state)
@@ -361,6 +374,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         T(every_order_and_filter),
+        T(every_order_and_filter_after_the_clock_jumped),
         T(an_empty_store),
         T(jobs_by_status_and_task),
         T(data_nodes_have_their_parents),

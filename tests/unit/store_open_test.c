@@ -36,7 +36,8 @@ static void only_we_can_read_it(void **state)
 {
     struct fixture *f = *state;
     const char *folder = fixture_path(f, "deeper/store");
-    const char *const files[] = {"deeper/store/bailiff.db", "deeper/store/bailiff.db-wal", "deeper/store/lock"};
+    const char *const files[] = {"deeper/store/bailiff.db", "deeper/store/bailiff.db-wal", "deeper/store/audit.key",
+                                 "deeper/store/lock"};
     mode_t before = umask(0);
     struct stat st;
 

@@ -211,20 +211,6 @@ static void the_record_says_everything(void **state)
         1);
 }
 
-static void time_never_goes_back(void **state)
-{
-    struct fixture *f = *state;
-    const int64_t future = clock_wall_ms() + 3600000;
-    struct task task = fixture_create(f, DOUBLE);
-
-    fixture_close(f);
-    fixture_sql(f, arena_printf(&f->arena, "UPDATE task SET created_at = %lld", (long long)future));
-    fixture_open(f); /* a clock that has jumped back since */
-    task = fixture_create(f, DOUBLE);
-    assert_int_equal(task.created_at_ms, future);
-    assert_int_equal(fixture_number(f, "SELECT max(time) FROM audit"), future);
-}
-
 /* ---- idempotency ---- */
 
 static void render_answer(struct change *change)
@@ -439,7 +425,6 @@ int main(void)
         T(a_failed_change_undoes_itself_only),
         T(a_failure_always_has_a_reason),
         T(the_record_says_everything),
-        T(time_never_goes_back),
         T(a_repeat_gives_the_first_answer),
         T(a_failure_is_kept_only_if_its_answer_says_so),
         T(answers_expire),
