@@ -69,8 +69,10 @@ static bool read_manifest(struct jobs *jobs, struct manifest **ret_manifest, str
     own(text_done) struct text content = {0};
     own(freep) char *piece = xmalloc(KIB(64));
 
-    if (!open_loaded(jobs, "manifest.json", NULL, MANIFEST_MAX, &fd, fault))
-        return false;
+    if (!open_loaded(jobs, "manifest.json", NULL, MANIFEST_MAX, &fd, &(struct fault){0}))
+        return fault_set(fault, FAULT_INVALID,
+                         "%s was run and left no manifest; execution.python must be Python 3.11 or newer.",
+                         jobs->options.python);
     for (ssize_t got; (got = read(fd, piece, KIB(64))) != 0;) {
         if (got < 0 && errno == EINTR)
             continue;

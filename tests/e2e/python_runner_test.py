@@ -682,6 +682,13 @@ class Manifest(Folder):
             self.assertEqual(file.read(), "a\n1\n")
         self.assertEqual(self.read_json("out/defaults/own.json"), {"a": 1.5})
 
+    def test_a_default_path_without_a_file_starts_unwritten(self):
+        done = self.run_manifest('[DATA_NODE.x]\nstorage_type = "csv"\ndefault_path = "nope.csv"\n')
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        (node,) = self.read_json("out/manifest.json")["data_nodes"]
+        self.assertIsNone(node["default_file"])
+        self.assertRegex(done.stderr.decode(), r"app\.toml:3: warning: .*nope\.csv.* does not exist")
+
     def test_deterministic_and_replaces_the_other_outcome(self):
         self.manifest(APPLICATION, SKIP="true")
         with open(self.path("out/manifest.json"), "rb") as file:
@@ -767,7 +774,6 @@ class Manifest(Folder):
             (node + 'storage_type = "csv"\nhas_header = "maybe"', 3, "not a boolean"),
             (node + 'storage_type = "csv"\nencoding = "klingon"', 3, "not a text encoding"),
             (node + 'storage_type = "csv"\nexposed_type = "excel"', 3, "pandas, numpy, list"),
-            (node + 'default_path = "nope.p"', 2, "does not exist"),
             (node + 'default_path = "."', 2, "regular file"),
             (node + 'path = "a\\u0000b"', 2, "control character"),
             (node + 'path = ""', 2, "not a path"),

@@ -38,10 +38,14 @@ def _read_data_node(section, root, folder):
     path = None
     default_path = None
     if storage_type in _FILE_TYPES:
-        path = section.get("path", lambda value: _user_path(value, root, must_exist=False))
+        path = section.get("path", lambda value: _user_path(value, root))
         # As in Taipy, a path of the data node's own makes default_path meaningless.
         if path is None:
-            default_path = section.get("default_path", lambda value: _user_path(value, root, must_exist=True))
+            default_path = section.get("default_path", lambda value: _user_path(value, root))
+        if default_path is not None and not os.path.exists(default_path):
+            # As in Taipy: the data node starts unwritten, and jobs that read it wait.
+            section.warn("default_path", f"{shown(default_path)} does not exist; {section.id} starts unwritten.")
+            default_path = None
     properties = _properties(section, storage_type)
     return {
         "id": section.id,
@@ -60,7 +64,7 @@ def _storage_type(value):
     return value
 
 
-def _user_path(value, root, must_exist):
+def _user_path(value, root):
     if not isinstance(value, str) or not value.strip():
         raise BadValue(f"{shown(value)} is not a path")
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
@@ -71,8 +75,6 @@ def _user_path(value, root, must_exist):
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        if must_exist:
-            raise BadValue(f"default_path {shown(value)} does not exist") from None
         return path
     except OSError as error:
         raise BadValue(f"{shown(value)} cannot be looked at: {error.strerror}") from None

@@ -1,5 +1,7 @@
 """Collects what is wrong with an application, so that its author sees all of it at once."""
 
+import sys
+
 from .errors import one_line, well_formed
 
 PROBLEMS_MAX = 100
@@ -38,6 +40,11 @@ class Problems:
         self.found.append({"file": self._file, "line": line, "message": message})
         if len(self.found) >= PROBLEMS_MAX:
             raise TooManyProblems
+
+    def warn(self, path, message):
+        """Says something about the key at the path that is no mistake: to stderr, which ends in the server's log."""
+        line = self._lines.find(path) if self._lines else 0
+        print(one_line(f"{self._file}:{line}: warning: {message}"), file=sys.stderr)
 
     def sorted(self):
         return sorted(self.found, key=lambda problem: problem["line"])

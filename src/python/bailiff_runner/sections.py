@@ -40,6 +40,9 @@ class Section:
     def problem(self, key, message):
         self._problems.add(self.where(key) if key else self.path, message)
 
+    def warn(self, key, message):
+        self._problems.warn(self.where(key), message)
+
     def get(self, key, convert=None, otherwise=None, environ=os.environ):
         """The key's typed value, converted; `otherwise` if it is absent, or wrong (which is noted)."""
         if not self.has(key):
