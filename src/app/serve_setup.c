@@ -179,6 +179,7 @@ void serve_fill_services(struct serving *s)
         .cors_origins = c->cors.origins.items,
         .cors_origin_count = c->cors.origins.count,
         .same_user = c->execution.same_user && !c->execution.user,
+        .keyring = s->keyring,
         .snapshot_lock = &s->snapshot_lock,
         .snapshot = &s->snapshot,
     };

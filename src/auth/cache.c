@@ -23,7 +23,8 @@ struct entry {
     char *signature;           /* as sent: base64url */
     size_t signature_len;
     int64_t good_until_s;
-    uint64_t used; /* value of the cache's clock when it was last asked for */
+    const struct key_bundle *keys; /* the verifier's: they must be good too */
+    uint64_t used;                 /* value of the cache's clock when it was last asked for */
 };
 
 struct token_cache {
@@ -140,19 +141,20 @@ static bool verify_and_keep(struct token_cache *c, struct span token, struct spa
                             const uint8_t digest[static DIGEST_SIZE], int64_t now_s, struct identity **ret_identity,
                             struct fault *fault)
 {
-    own(identity_unrefp) struct identity *identity = NULL;
     struct entry *set = set_of(c, digest), *e;
-    int64_t good_until_s;
+    struct judgement judgement;
 
-    if (!verifier_judge(c->verifier, token, now_s, &identity, &good_until_s, fault))
+    if (!verifier_judge(c->verifier, token, now_s, &judgement, fault))
         return false;
+    own(identity_unrefp) struct identity *identity = judgement.identity;
     e = find(set, digest);
     if (!e) {
         e = make_room(set, now_s);
         *e = (struct entry){.identity = give(identity),
                             .signature = xstrndup(signature.data, signature.len),
                             .signature_len = signature.len,
-                            .good_until_s = good_until_s};
+                            .good_until_s = judgement.good_until_s,
+                            .keys = judgement.keys};
         memcpy(e->digest, digest, DIGEST_SIZE);
     }
     e->used = ++c->clock;
@@ -175,6 +177,10 @@ bool token_cache_check(struct token_cache *c, const struct verifier *v, struct s
     if (now_s >= e->good_until_s) {
         entry_clear(e);
         return refuse(fault, REFUSED_EXPIRED);
+    }
+    if (now_s >= key_bundle_good_until(e->keys)) {
+        entry_clear(e);
+        return refuse(fault, REFUSED_STALE_KEYS);
     }
     e->used = ++c->clock;
     *ret_identity = identity_ref(e->identity);
