@@ -112,6 +112,21 @@ void token_cache_free(struct token_cache *c); /* NULL ok */
 must_check bool token_cache_check(struct token_cache *c, const struct verifier *v, struct span token, int64_t now_s,
                                   struct identity **ret_identity, struct fault *fault);
 
+/* ---- revocation ----
+ * What is revoked, in memory, by digest: any number of entries costs a token the same. Any thread. The epoch rises with each
+ * entry, after the entry is there: who saw an identity pass at an epoch need not look again until it has changed. */
+enum { REVOCATIONS_MAX = 4000000 };
+struct revocations;
+struct revocations *revocations_new(void);
+void revocations_free(struct revocations *r); /* NULL ok */
+void revocations_add(struct revocations *r, const struct revocation *what);
+void revocations_remove(struct revocations *r, const struct revocation *what);
+size_t revocations_count(const struct revocations *r);
+uint64_t revocations_epoch(const struct revocations *r);
+bool revocations_hold(const struct revocations *r, const struct identity *identity); /* is it revoked? */
+/* From now on the cache refuses what is revoked: a token from memory is looked up again when the epoch has changed. */
+void token_cache_watch(struct token_cache *c, const struct revocations *r);
+
 /* ---- keys from providers ----
  * A keyring fetches what the issuers of a verifier publish, on a thread of its own, over verified TLS, within limits of time and
  * size, following no redirect. It keeps the last good set of each issuer in a folder, so that a restart needs no provider. A key
@@ -146,6 +161,15 @@ struct keyring_status {
     const char *problem;   /* what the latest fetch failed of; NULL: it succeeded, or none was made yet */
 };
 size_t keyring_list(struct keyring *k, struct arena *arena, struct keyring_status **ret_rows); /* any thread */
+
+/* ---- one request to a server's API, for subcommands ---- Blocking, over verified TLS. */
+struct https_call {
+    const char *method, *url;
+    const char *ca_file; /* NULL: the system's */
+    const char *token;   /* bearer */
+    const char *body;    /* JSON, or NULL */
+};
+must_check bool https_call(const struct https_call *call, int *ret_status, struct text *ret_body, struct fault *fault);
 
 /* ---- issuing (libjwt), for development and service accounts ---- */
 struct token_request {

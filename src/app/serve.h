@@ -17,6 +17,7 @@ struct serving {
     bool jobs_started;
     struct store *store;
     struct server *server;
+    struct revocations *revocations;
     struct keyring *keyring;
     pthread_mutex_t swap_lock; /* who makes a new snapshot from the current one holds it; taken before snapshot_lock */
     pthread_mutex_t snapshot_lock;
@@ -31,6 +32,9 @@ must_check bool serve_load_application(struct serving *s, struct fault *fault);
 must_check bool serve_make_store(struct serving *s, struct fault *fault);
 void serve_fill_services(struct serving *s);
 must_check bool serve_make_server(struct serving *s, struct fault *fault);
+
+/* What was revoked before; after the store was made. */
+must_check bool serve_load_revocations(struct serving *s, struct fault *fault);
 
 /* serve_keys.c: keys that are fetched. */
 must_check bool serve_make_keyring(struct serving *s, struct fault *fault);

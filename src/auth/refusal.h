@@ -40,6 +40,7 @@
     X(REFUSED_CLIENT, "malformed client", "The client of the token (azp, client_id) is not a plain string.")           \
     X(REFUSED_USE, "wrong token use", "The token is not an access token (token_use).")                                 \
     X(REFUSED_RULE, "claim rule", "A claim of the token is not what is demanded of this issuer.")                      \
+    X(REFUSED_REVOKED, "revoked", "The token has been revoked.")                                                       \
     X(REFUSED_ROLES, "malformed roles", "The roles in the token are no list of strings and no string.")                \
     X(REFUSED_ROLE_COUNT, "too many roles", "The token names more roles than are accepted.")
 
