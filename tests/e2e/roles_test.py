@@ -21,6 +21,7 @@ ROUTES = [
     ("GET", "/readyz", "public", (200, 200, 200, 200)),
     ("GET", "/.well-known/oauth-protected-resource/api/v1", "public", (200, 200, 200, 200)),
     ("GET", "/api/v1/auth/me/", "any", (200, 200, 200, 200)),
+    ("POST", "/api/v1/auth/can-i/", "any", (400, 400, 400, 400)),
     ("GET", "/api/v1/configs/", "configs:read", (200, 200, 200, 200)),
     ("GET", "/api/v1/revocations/", "revocations:read", (403, 403, 403, 200)),
     ("POST", "/api/v1/revocations/", "revocations:write", (403, 403, 403, 400)),
