@@ -7,7 +7,9 @@
 #define BAILIFF_AUTH_H
 
 #include "bailiff/fault.h"
+#include "bailiff/log.h"
 #include "bailiff/model.h"
+#include "bailiff/ticket.h"
 
 /* X(enum name, JWA name): RFC 7518, RFC 8037 */
 #define JWT_ALGORITHMS(X) \
@@ -35,11 +37,27 @@ struct role_mapping {
     const char *from, *to; /* the provider's name, ours */
 };
 
+struct claim_rule {
+    const char *pointer, *value; /* JSON pointer; the string that must stand there, exactly */
+};
+
+/* Keys that the provider publishes, fetched by a keyring (see below). All times in seconds; 0: the default. */
+struct key_fetch_options {
+    const char *discovery_url; /* of an OpenID provider's metadata, which names the JWKS; or … */
+    const char *jwks_uri;      /* … of the JWKS itself. Both https; both NULL: nothing is fetched */
+    const char *ca_file;       /* PEM: these CAs are believed, and no others; NULL: the system's */
+    const char *proxy;         /* "http://host:port"; NULL: none, whatever the environment says */
+    unsigned refresh_max_s;    /* longest time between two fetches, whatever Cache-Control says; 3600 */
+    unsigned stale_max_s;      /* how long keys are good after the last fetch that succeeded; 86400 */
+    unsigned refetch_s;        /* shortest time between two fetches for the sake of unknown keys; 30 */
+};
+
 struct issuer_options {           /* strings stay with the caller during verifier_new only */
     const char *issuer;           /* exact value of iss */
     const char *const *audiences; /* at least one; a token must name one of them */
     size_t audience_count;
-    const char *jwks_file, *pem_file, *secret_file; /* exactly one; public keys or, for HS, a secret */
+    const char *jwks_file, *pem_file, *secret_file; /* public keys or, for HS, a secret: exactly one of these … */
+    struct key_fetch_options fetch;                 /* … or keys that are fetched */
     /* Required for RSA keys (which fit six) and secrets that do not name theirs, unless `algorithms` leaves one. */
     const char *algorithm;
     const char *key_id;            /* kid of the PEM key or secret; NULL: any kid fits */
@@ -55,13 +73,16 @@ struct issuer_options {           /* strings stay with the caller during verifie
     unsigned leeway_s;       /* for exp, nbf, iat; at most 300 */
     unsigned lifetime_max_s; /* exp - iat; 0: 86400 */
     bool require_token_use;  /* our own issuer: token_use must be "access" */
-    const char *where;       /* "bailiff.yaml:31": for faults */
+    const struct claim_rule *require_claims; /* all of them */
+    size_t require_claim_count;
+    const char *where; /* "bailiff.yaml:31": for faults */
 };
 
 enum { TOKEN_SIZE_MAX = 16384 };
 
 struct verifier;
-/* Reads and parses all keys. A key that is weak, malformed or of wrong use refuses to start; a JWKS may hold others. */
+/* Reads and parses all keys. A key that is weak, malformed or of wrong use refuses to start; a JWKS may hold others. Issuers whose
+ * keys are fetched have none yet: keyring_equip gives them what there is. */
 must_check bool verifier_new(const struct issuer_options *issuers, size_t count, struct verifier **ret_verifier,
                              struct fault *fault);
 /* The issuers' names (iss), in the order in which they were given. They belong to the verifier. */
@@ -76,6 +97,10 @@ void verifier_unref(struct verifier *v);           /* NULL ok */
 must_check bool verifier_check(const struct verifier *v, struct span token, int64_t now_s,
                                struct identity **ret_identity, struct fault *fault);
 
+/* Was this refused token refused for want of a key that its issuer, whose keys are fetched, may have published meanwhile? The
+ * issuer's name, which belongs to the verifier; NULL: it is refused for good. */
+const char *verifier_missing_key(const struct verifier *v, struct span token, int64_t now_s);
+
 /* Verified tokens, by the digest of what was signed; the very same signature is answered from memory, another one is
  * verified and leads to the same identity. At most `capacity` tokens (but at least 8), the longest unused go first; one
  * per loop, no locks. An entry lives until its token expires (with leeway), and only for the verifier that made it,
@@ -86,6 +111,65 @@ void token_cache_free(struct token_cache *c); /* NULL ok */
 /* verifier_check with memory in front of it. */
 must_check bool token_cache_check(struct token_cache *c, const struct verifier *v, struct span token, int64_t now_s,
                                   struct identity **ret_identity, struct fault *fault);
+
+/* ---- revocation ----
+ * What is revoked, in memory, by digest: any number of entries costs a token the same. Any thread. The epoch rises with each
+ * entry, after the entry is there: who saw an identity pass at an epoch need not look again until it has changed. */
+enum { REVOCATIONS_MAX = 4000000 };
+struct revocations;
+struct revocations *revocations_new(void);
+void revocations_free(struct revocations *r); /* NULL ok */
+void revocations_add(struct revocations *r, const struct revocation *what);
+void revocations_remove(struct revocations *r, const struct revocation *what);
+size_t revocations_count(const struct revocations *r);
+uint64_t revocations_epoch(const struct revocations *r);
+bool revocations_hold(const struct revocations *r, const struct identity *identity); /* is it revoked? */
+/* From now on the cache refuses what is revoked: a token from memory is looked up again when the epoch has changed. */
+void token_cache_watch(struct token_cache *c, const struct revocations *r);
+
+/* ---- keys from providers ----
+ * A keyring fetches what the issuers of a verifier publish, on a thread of its own, over verified TLS, within limits of time and
+ * size, following no redirect. It keeps the last good set of each issuer in a folder, so that a restart needs no provider. A key
+ * that is weak, malformed, private, or there twice is skipped with a line in the log. */
+struct keyring;
+struct keyring_options {
+    const char *folder; /* made if missing: keys/ of the store */
+    struct log *log;
+    /* New keys are there: make the current verifier anew with keyring_equip, and put it in force. On the keyring's thread. */
+    void (*changed)(void *arg);
+    void *changed_arg;
+};
+/* Before any other thread is started: libcurl demands it. */
+must_check bool keyring_new(const struct keyring_options *options, struct keyring **ret_keyring, struct fault *fault);
+/* The same verifier with the keys that are known now; from here on its issuers are looked after, and no others. Any thread, one
+ * at a time. */
+struct verifier *keyring_equip(struct keyring *k, const struct verifier *v);
+must_check bool keyring_start(struct keyring *k, struct fault *fault); /* fetches what is due, and goes on */
+void keyring_stop(struct keyring *k); /* joins the thread; completes all tickets; NULL ok */
+void keyring_free(struct keyring *k); /* NULL ok */
+
+/* A token names a key of this issuer that is not known: asks for a fetch, one for all who ask, at most one in refetch_s. True: the
+ * ticket is completed when it has ended, or after KEYRING_PATIENCE_MS. False: there will be none in that time. Any thread. */
+enum { KEYRING_PATIENCE_MS = 3000 };
+must_check bool keyring_ask(struct keyring *k, const char *issuer, struct ticket *ticket);
+
+struct keyring_status {
+    const char *issuer;
+    size_t keys;           /* 0: none yet */
+    int64_t fetched_at_ms; /* wall clock; 0: never */
+    int64_t good_until_ms; /* afterwards its tokens are refused */
+    const char *problem;   /* what the latest fetch failed of; NULL: it succeeded, or none was made yet */
+};
+size_t keyring_list(struct keyring *k, struct arena *arena, struct keyring_status **ret_rows); /* any thread */
+
+/* ---- one request to a server's API, for subcommands ---- Blocking, over verified TLS. */
+struct https_call {
+    const char *method, *url;
+    const char *ca_file; /* NULL: the system's */
+    const char *token;   /* bearer */
+    const char *body;    /* JSON, or NULL */
+};
+must_check bool https_call(const struct https_call *call, int *ret_status, struct text *ret_body, struct fault *fault);
 
 /* ---- issuing (libjwt), for development and service accounts ---- */
 struct token_request {

@@ -8,8 +8,12 @@
 enum flow health_live(struct exchange *x);
 enum flow health_ready(struct exchange *x);
 enum flow auth_me(struct exchange *x);
+enum flow auth_can_i(struct exchange *x);
 enum flow resource_metadata(struct exchange *x); /* RFC 9728 */
 enum flow configs_list(struct exchange *x);
+enum flow revocations_list(struct exchange *x);
+enum flow revocations_create(struct exchange *x);
+enum flow revocations_delete(struct exchange *x);
 enum flow tasks_list(struct exchange *x);
 enum flow tasks_create(struct exchange *x);
 enum flow tasks_get(struct exchange *x);

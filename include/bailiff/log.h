@@ -1,5 +1,5 @@
 /* Structured log lines, JSON or text, one write(2) a line, to one descriptor. Thread-safe. Only app, server and the
- * threads of jobs and store that have nobody to return a fault to write to it; library code returns faults.
+ * threads of jobs, store and auth that have nobody to return a fault to write to it; library code returns faults.
  * Values are escaped: what a client sends cannot forge a line. Secrets are never passed here. */
 #ifndef BAILIFF_LOG_H
 #define BAILIFF_LOG_H

@@ -185,6 +185,16 @@ struct identity { /* immutable, counted; any thread */
 struct identity *identity_ref(struct identity *i);
 void identity_unref(struct identity *i); /* NULL ok */
 
+/* What is revoked: every token that fits all that is set. Either the issuer or issued_before_s is. */
+struct revocation {
+    int64_t seq; /* position in the store */
+    const char *id;
+    const char *issuer, *token_id, *subject; /* NULL: any; token_id and subject exclude each other, and need an issuer */
+    int64_t issued_before_s;                 /* tokens whose iat is earlier, or missing; 0: whenever they were issued */
+    int64_t created_at_ms;
+    const char *created_by, *reason; /* reason: NULL: none */
+};
+
 struct decision {
     bool allowed;
     enum permission permission;

@@ -16,6 +16,8 @@
     X(JOBS_CANCEL, "jobs:cancel", "cancel jobs")                                                                       \
     X(DATANODES_READ, "datanodes:read", "list data nodes and read their data")                                         \
     X(CONFIGS_READ, "configs:read", "list the application's configurations")                                           \
+    X(REVOCATIONS_READ, "revocations:read", "list revoked tokens")                                                     \
+    X(REVOCATIONS_WRITE, "revocations:write", "revoke tokens, and take that back")                                     \
     X(HEALTH_DETAILS, "health:details", "see the reasons behind /readyz")
 
 enum permission {

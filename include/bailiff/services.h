@@ -45,6 +45,8 @@ struct services {
     bool same_user;          /* /readyz says so */
     struct refusal_ledger *refusals; /* middleware's: counts what is not recorded singly */
     struct quota_ledger *quotas;     /* middleware's: by address and by subject */
+    struct keyring *keyring;         /* NULL: no keys are fetched */
+    struct revocations *revocations; /* NULL: none are watched */
     struct inflight_keys *inflight;  /* middleware's: Idempotency-Keys in progress */
     pthread_mutex_t *snapshot_lock;
     struct snapshot **snapshot;      /* the current one */

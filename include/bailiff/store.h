@@ -168,6 +168,12 @@ must_check bool txn_published(struct store_txn *txn, const char *data_node_id, c
 must_check bool txn_recover_jobs(struct store_txn *txn, bool restart, unsigned attempts_max, unsigned *ret_restarted,
                                  unsigned *ret_failed, struct fault *fault);
 
+/* Revokes. What was revoked already stays so, and is extended if `what` goes further (*ret_new false). `what` says neither seq nor id. */
+must_check bool txn_revoke(struct store_txn *txn, const struct scope *scope, const struct revocation *what,
+                           struct arena *arena, struct revocation *ret, bool *ret_new, struct fault *fault);
+must_check bool txn_unrevoke(struct store_txn *txn, const struct scope *scope, const char *id, struct arena *arena,
+                             struct revocation *ret, struct fault *fault);
+
 /* ---- reading: a reader belongs to one thread ---- */
 must_check bool store_reader_open(struct store *store, struct store_reader **ret_reader, struct fault *fault);
 void store_reader_free(struct store_reader *reader); /* NULL ok */
@@ -212,6 +218,15 @@ must_check bool store_list_data_nodes(struct store_reader *reader, const struct 
                                       const struct list_query *query, struct list_position *position, size_t rows_max,
                                       struct arena *arena, struct data_node *ret_rows, size_t *ret_count,
                                       struct fault *fault);
+
+/* In the order of creation; of the query only the times count. */
+must_check bool store_list_revocations(struct store_reader *reader, const struct scope *scope,
+                                       const struct list_query *query, struct list_position *position, size_t rows_max,
+                                       struct arena *arena, struct revocation *ret_rows, size_t *ret_count,
+                                       struct fault *fault);
+/* All of a folder's, read beside whoever writes it. */
+must_check bool store_each_revocation(const char *folder, void (*each)(void *arg, const struct revocation *row),
+                                      void *arg, struct fault *fault);
 
 /* NOT_FOUND: no such key. Else the stored answer and the digest of the request it belongs to. */
 must_check bool store_find_answer(struct store_reader *reader, const uint8_t key[static 32], struct arena *arena,

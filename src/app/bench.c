@@ -17,6 +17,8 @@ struct bench *bench_new(const struct services *services, struct fault *fault)
     }
     l->services = services;
     l->bench.tokens = token_cache_new(TOKENS_MAX);
+    if (services->revocations)
+        token_cache_watch(l->bench.tokens, services->revocations);
     l->bench.snapshot = services_pin(services);
     return &l->bench;
 }

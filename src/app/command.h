@@ -21,7 +21,7 @@ struct command_option {
     const char *help;
 };
 
-enum { OPTIONS_MAX = 8 };
+enum { OPTIONS_MAX = 12 };
 
 struct call { /* a subcommand and what it was given */
     const struct command *command;
@@ -58,6 +58,7 @@ void call_done(struct call *call);
     }
 
 extern const struct command COMMAND_SERVE, COMMAND_CHECK_CONFIG, COMMAND_TOKEN_ISSUE, COMMAND_TOKEN_KEYGEN,
+    COMMAND_TOKEN_REVOKE, COMMAND_TOKEN_REVOCATIONS,
     COMMAND_POLICY_MATRIX, COMMAND_POLICY_PERMISSIONS, COMMAND_AUDIT_VERIFY, COMMAND_RUNNER, COMMAND_KEEPER;
 
 #endif

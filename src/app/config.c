@@ -58,6 +58,7 @@ struct config *config_load(const char *path, enum config_depth depth, struct pro
     }
     c->node = root;
     config_read_section(c, problems, &CONFIG_SCHEMA, root, "", c);
+    config_apply_presets(c, problems);
     config_check_server(c, problems);
     config_check_issuers(c, problems);
     config_check_cors(c, problems);
@@ -111,6 +112,27 @@ bool config_load_policy(const struct config *c, struct problems *problems, struc
     return true;
 }
 
+/* OpenID Connect Discovery §4: the metadata stands below the issuer. */
+static const char *discovery_url(const struct config_issuer *s, struct arena *arena)
+{
+    size_t len = strlen(s->issuer);
+
+    if (!str_eq(s->discovery, "true"))
+        return s->discovery;
+    return arena_printf(arena, "%.*s/.well-known/openid-configuration", (int)(len - (s->issuer[len - 1] == '/')),
+                        s->issuer);
+}
+
+static void claim_rules(const struct config_issuer *s, struct arena *arena, struct issuer_options *o)
+{
+    struct claim_rule *rules = arena_alloc(arena, (s->require_claims.count + 1) * sizeof(*rules));
+
+    for (size_t i = 0; i < s->require_claims.count; i++)
+        rules[i] = (struct claim_rule){s->require_claims.items[i].from, s->require_claims.items[i].to};
+    o->require_claims = rules;
+    o->require_claim_count = s->require_claims.count;
+}
+
 static void issuer_options(const struct config *c, const struct config_issuer *s, struct arena *arena,
                            struct issuer_options *o)
 {
@@ -121,6 +143,16 @@ static void issuer_options(const struct config *c, const struct config_issuer *s
         .jwks_file = s->jwks_file,
         .pem_file = s->pem_file,
         .secret_file = s->secret_file,
+        .fetch =
+            {
+                .discovery_url = discovery_url(s, arena),
+                .jwks_uri = s->jwks_uri,
+                .ca_file = s->ca_file,
+                .proxy = s->proxy,
+                .refresh_max_s = (unsigned)(s->keys_refresh_max_ms / 1000),
+                .stale_max_s = (unsigned)(s->keys_stale_max_ms / 1000),
+                .refetch_s = s->keys_refetch_ms / 1000,
+            },
         .algorithm = s->algorithm,
         .key_id = s->key_id,
         .algorithms = s->algorithms.items,
@@ -137,6 +169,7 @@ static void issuer_options(const struct config *c, const struct config_issuer *s
         .require_token_use = s->token_use == 1,
         .where = arena_printf(arena, "%s:%u", c->file, s->node->line),
     };
+    claim_rules(s, arena, o);
 }
 
 bool config_load_verifier(const struct config *c, struct problems *problems, struct verifier **ret_verifier)

@@ -22,11 +22,25 @@ struct config_listener {
     const char *certificate, *key, *client_ca, *ocsp_file;
     int proxy_protocol; /* 1: v2 */
 };
+enum config_preset {
+    PRESET_NONE,
+    PRESET_KEYCLOAK,
+    PRESET_ENTRA,
+    PRESET_OKTA,
+    PRESET_AUTH0,
+    PRESET_GOOGLE,
+    PRESET_COUNT
+};
 struct config_issuer {
     const struct yaml_node *node;
     const char *issuer;
+    int preset; /* enum config_preset */
     struct id_list audiences;
     const char *jwks_file, *pem_file, *secret_file;
+    const char *discovery; /* "true", or an address */
+    const char *jwks_uri, *ca_file, *proxy;
+    uint64_t keys_refresh_max_ms, keys_stale_max_ms; /* 0: auth's default */
+    unsigned keys_refetch_ms;                        /* likewise */
     const char *algorithm, *key_id;
     struct id_list algorithms;
     int profile; /* enum token_profile */
@@ -36,6 +50,7 @@ struct config_issuer {
         size_t count;
     } role_map;
     const char *role_prefix;
+    struct config_role_map require_claims; /* pointer to value */
     unsigned roles_max;
     unsigned leeway_ms;
     uint64_t lifetime_max_ms;

@@ -1,18 +1,54 @@
 /* Issuers, and the key that signs our own tokens. Only the file's own text is looked at. */
 #include "app/config_schema.h"
 
+static bool is_fetched(const struct config_issuer *s)
+{
+    return s->discovery || s->jwks_uri;
+}
+
+static void check_fetching(const struct config_issuer *s, struct problems *problems)
+{
+    static const char *const settings[] = {"ca_file", "proxy", "keys_refresh_max", "keys_stale_max",
+                                           "keys_refetch_interval"};
+
+    for (size_t i = 0; i < ARRAY_LEN(settings) && !is_fetched(s); i++)
+        if (yaml_find(s->node, settings[i]))
+            problems_add(problems, yaml_line(s->node, settings[i]),
+                         "%s is for keys that are fetched; remove it, or set discovery or jwks_uri.", settings[i]);
+    if (s->discovery && strcmp(s->discovery, "true") != 0 && strncmp(s->discovery, "https://", 8) != 0)
+        problems_add(problems, yaml_line(s->node, "discovery"),
+                     "discovery: \"%s\" is neither true nor an address that begins with https://.", s->discovery);
+    else if (str_eq(s->discovery, "true") && s->issuer && strncmp(s->issuer, "https://", 8) != 0)
+        problems_add(problems, yaml_line(s->node, "issuer"),
+                     "discovery: true needs an issuer that begins with https://; give the address of its metadata.");
+    if (s->jwks_uri && strncmp(s->jwks_uri, "https://", 8) != 0)
+        problems_add(problems, yaml_line(s->node, "jwks_uri"),
+                     "jwks_uri: \"%s\" does not begin with https://: whoever is on the way could sign tokens.",
+                     s->jwks_uri);
+}
+
+static void check_demands(const struct config_issuer *s, struct problems *problems)
+{
+    for (size_t i = 0; i < s->require_claims.count; i++)
+        if (s->require_claims.items[i].from[0] != '/')
+            problems_add(problems, yaml_line(s->node, "require_claims"),
+                         "require_claims: \"%s\" is not a JSON pointer; write \"/%s\".",
+                         s->require_claims.items[i].from, s->require_claims.items[i].from);
+}
+
 static void check_keys(const struct config_issuer *s, struct problems *problems)
 {
-    int sources = !!s->jwks_file + !!s->pem_file + !!s->secret_file;
+    int sources = !!s->jwks_file + !!s->pem_file + !!s->secret_file + !!s->discovery + !!s->jwks_uri;
     unsigned line = s->node->line;
 
     if (sources == 0)
-        problems_add(problems, line, "the issuer has no keys; set one of jwks_file, pem_file and secret_file.");
+        problems_add(problems, line,
+                     "the issuer has no keys; set one of discovery, jwks_uri, jwks_file, pem_file and secret_file.");
     if (sources > 1)
         problems_add(problems, line,
-                     "the issuer has more than one source of keys; keep one of jwks_file, pem_file and "
-                     "secret_file.");
-    if (s->jwks_file && s->key_id)
+                     "the issuer has more than one source of keys; keep one of discovery, jwks_uri, jwks_file, "
+                     "pem_file and secret_file.");
+    if ((s->jwks_file || is_fetched(s)) && s->key_id)
         problems_add(problems, yaml_line(s->node, "key_id"),
                      "key_id is for a PEM key or a secret; the keys of a JWKS name "
                      "themselves.");
@@ -39,7 +75,7 @@ static void check_algorithm(const struct config_issuer *s, const char *key, cons
     if (!known)
         problems_add(problems, yaml_line(s->node, key), "%s: there is no algorithm \"%s\" here; there are %s.", key,
                      name, names.data);
-    else if (s->jwks_file || s->pem_file || secret)
+    else if (s->jwks_file || s->pem_file || is_fetched(s) || secret)
         problems_add(problems, yaml_line(s->node, key), "%s: %s does not fit %s; fitting are %s.", key, name,
                      secret ? "a shared secret" : "public keys", names.data);
 }
@@ -134,6 +170,8 @@ void config_check_issuers(struct config *c, struct problems *problems)
         if (!s->node) /* not a table: that was said */
             continue;
         check_keys(s, problems);
+        check_fetching(s, problems);
+        check_demands(s, problems);
         check_algorithms(s, problems);
         check_roles(s, problems);
         check_unique(c, s, problems);

@@ -265,6 +265,16 @@ static void check_work_folder(const struct config *c, struct problems *problems)
 }
 
 /* ---- keys ---- */
+static void check_issuers(const struct config *c, struct problems *problems)
+{
+    for (size_t i = 0; i < c->issuers.count; i++) {
+        const struct config_issuer *s = config_issuer(c, i);
+
+        if (s->node && s->ca_file)
+            check_certificate(problems, yaml_line(s->node, "ca_file"), "ca_file", s->ca_file);
+    }
+}
+
 static void check_signing_key(const struct config *c, struct problems *problems)
 {
     unsigned line = yaml_line(c->signing.node, "key");
@@ -292,5 +302,6 @@ void config_check_machine(struct config *c, struct problems *problems)
     check_python(c, problems);
     check_user(c, problems);
     check_work_folder(c, problems);
+    check_issuers(c, problems);
     check_signing_key(c, problems);
 }

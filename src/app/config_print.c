@@ -86,7 +86,10 @@ static bool is_set(const struct setting *s, const void *value)
     case SETTING_PATH:
         return *(const char *const *)value != NULL;
     case SETTING_COUNT:
+    case SETTING_TIME:
         return s->fallback || s->min == 0 || *(const unsigned *)value > 0;
+    case SETTING_LONG_TIME:
+        return s->fallback || s->min == 0 || *(const uint64_t *)value > 0;
     case SETTING_ROLE_MAP:
         return ((const struct config_role_map *)value)->count > 0;
     case SETTING_SECTIONS:

@@ -180,7 +180,9 @@ static bool read_texts(const struct place *at, const struct yaml_node *node, str
 static bool read_role_map(const struct place *at, const struct yaml_node *node, struct config_role_map *ret)
 {
     if (node->kind != YAML_MAP)
-        return bad(at, "must be a table, such as {analysts: TAIPY_READER}, not %s.", yaml_kind_name(node));
+        return bad(at, "must be a table, such as %s, not %s.",
+                   strcmp(at->setting->name, "role_map") == 0 ? "{analysts: TAIPY_READER}" : "{/tid: some-text}",
+                   yaml_kind_name(node));
     if (!check_count(at, node->count))
         return false;
     ret->items = arena_alloc(&at->config->arena, (node->count + 1) * sizeof(*ret->items));

@@ -3,6 +3,9 @@
 static const char *const SAME_USER[] = {"forbidden", "unsafe", NULL};
 static const char *const LOST_JOBS[] = {"restart", "fail", NULL};
 static const char *const PROFILES[] = {[TOKEN_PROFILE_JWT] = "jwt", [TOKEN_PROFILE_AT_JWT] = "at+jwt", NULL};
+static const char *const PRESETS[] = {[PRESET_NONE] = "none",   [PRESET_KEYCLOAK] = "keycloak", [PRESET_ENTRA] = "entra",
+                                      [PRESET_OKTA] = "okta",   [PRESET_AUTH0] = "auth0",       [PRESET_GOOGLE] = "google",
+                                      [PRESET_COUNT] = NULL};
 static const char *const TOKEN_USES[] = {"any", "access", NULL};
 static const char *const WIRES[] = {[WIRE_DOCUMENTED] = "documented", [WIRE_TAIPY] = "taipy", NULL};
 static const char *const PROXY_PROTOCOLS[] = {"none", "v2", NULL};
@@ -118,7 +121,15 @@ static const struct setting_table POLICY_TABLE = TABLE(POLICY, struct config_pol
 #define AT(member) .offset = offsetof(struct config_issuer, member)
 static const struct setting ISSUER[] = {
     {"issuer", TEXT, AT(issuer), .required = true, .help = "the exact value of a token's iss"},
+    {"preset", SETTING_CHOICE, AT(preset), "none", .choices = PRESETS, .help = "the provider whose tokens' shape is known"},
     {"audiences", SETTING_TEXTS, AT(audiences), .min = 1, .max = 64, .required = true, .help = "the values of aud that mean this server"},
+    {"discovery", TEXT, AT(discovery), .help = "true, or the address of the provider's metadata"},
+    {"jwks_uri", TEXT, AT(jwks_uri), .help = "the address of a JSON Web Key Set"},
+    {"ca_file", PATH, AT(ca_file), .help = "a PEM file of the CAs that the provider's certificate is checked by"},
+    {"proxy", TEXT, AT(proxy), .help = "the proxy on the way to the provider, such as http://proxy.example.com:3128"},
+    {"keys_refresh_max", SETTING_LONG_TIME, AT(keys_refresh_max_ms), .min = SECOND, .max = DAYS(1), .help = "the longest time between two fetches of keys"},
+    {"keys_stale_max", SETTING_LONG_TIME, AT(keys_stale_max_ms), .min = SECOND, .max = DAYS(30), .help = "how long keys are good while the provider is down"},
+    {"keys_refetch_interval", SETTING_TIME, AT(keys_refetch_ms), .min = SECOND, .max = HOUR, .help = "the shortest time between two fetches for unknown keys"},
     {"jwks_file", PATH, AT(jwks_file), .help = "a JSON Web Key Set with public keys"},
     {"pem_file", PATH, AT(pem_file), .help = "a public key in PEM"},
     {"secret_file", PATH, AT(secret_file), .help = "a shared secret for HS256, HS384 or HS512"},
@@ -128,6 +139,7 @@ static const struct setting ISSUER[] = {
     {"profile", SETTING_CHOICE, AT(profile), "jwt", .choices = PROFILES, .help = "whether RFC 9068's type is demanded"},
     {"role_claims", SETTING_TEXTS, AT(role_claims), "/roles", .min = 1, .max = 16, .help = "JSON pointers to roles"},
     {"role_map", SETTING_ROLE_MAP, AT(role_map), .max = 1000, .help = "the provider's names of roles, and ours"},
+    {"require_claims", SETTING_ROLE_MAP, AT(require_claims), .max = 32, .help = "JSON pointers, and the text that must stand there"},
     {"role_prefix", TEXT, AT(role_prefix), .help = "what is taken off a role's name first"},
     {"roles_max", SETTING_COUNT, AT(roles_max), "64", 1, 1000, .help = "roles that a token may have"},
     {"leeway", SETTING_TIME, AT(leeway_ms), "30s", 0, 300 * SECOND, .help = "how far clocks may be apart"},

@@ -44,6 +44,9 @@ extern const struct setting_table CONFIG_SCHEMA;
 void config_read_section(struct config *c, struct problems *problems, const struct setting_table *table,
                          const struct yaml_node *node, const char *path, void *section);
 
+/* Fills in what a preset knows and the file does not say. */
+void config_apply_presets(struct config *c, struct problems *problems);
+
 /* Checks across settings; config_check_machine looks at files and users too. */
 void config_check_server(struct config *c, struct problems *problems);
 void config_check_issuers(struct config *c, struct problems *problems);

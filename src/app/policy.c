@@ -31,14 +31,14 @@ static void print_matrix(const struct policy *policy, FILE *out)
     for (size_t i = 0; i < table->count; i++)
         if ((int)strlen(table->routes[i].path) > path_width)
             path_width = (int)strlen(table->routes[i].path);
-    fprintf(out, "%-7s %-*s %-15s %-5s", "METHOD", path_width, "PATH", "NEEDS", "none");
+    fprintf(out, "%-7s %-*s %-17s %-5s", "METHOD", path_width, "PATH", "NEEDS", "none");
     for (size_t r = 0; r < roles; r++)
         fprintf(out, " %s", policy_role_name(policy, r));
     fputc('\n', out);
     for (size_t i = 0; i < table->count; i++) {
         const struct route *route = &table->routes[i];
 
-        fprintf(out, "%-7s %-*s %-15s %-5s", method_name(route->method), path_width, route->path,
+        fprintf(out, "%-7s %-*s %-17s %-5s", method_name(route->method), path_width, route->path,
                 permission_name(route->needs), cell(policy, NULL, route->needs));
         for (size_t r = 0; r < roles; r++) {
             const char *role = policy_role_name(policy, r);

@@ -26,7 +26,12 @@ static const struct route ROUTES[] = {
     {GET,    "/.well-known/oauth-protected-resource/api/v1",   PERM_PUBLIC,    0,        resource_metadata},
 
     {GET,    "/api/v1/auth/me/",                               PERM_ANY,       0,        auth_me},
+    {POST,   "/api/v1/auth/can-i/",                            PERM_ANY,       KIB(16),  auth_can_i},
     {GET,    "/api/v1/configs/",                               CONFIGS_READ,   0,        configs_list},
+
+    {GET,    "/api/v1/revocations/",                           REVOCATIONS_READ,  0,       revocations_list},
+    {POST,   "/api/v1/revocations/",                           REVOCATIONS_WRITE, KIB(16), revocations_create},
+    {DELETE, "/api/v1/revocations/{id}/",                      REVOCATIONS_WRITE, 0,       revocations_delete},
 
     {GET,    "/api/v1/tasks/",                                 TASKS_READ,     0,        tasks_list},
     {POST,   "/api/v1/tasks/",                                 TASKS_CREATE,   KIB(64),  tasks_create},

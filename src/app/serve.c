@@ -43,14 +43,17 @@ static bool start(struct serving *s, struct fault *fault)
 {
     s->log = log_new(STDERR_FILENO, (enum log_format)s->config->log.format, (enum log_level)s->config->log.level);
     serve_log_problems(s, &s->problems);
-    if (!probe_start(s->config, fault) || !serve_make_jobs(s, fault) || !serve_load_application(s, fault) ||
-        !serve_make_store(s, fault))
+    if (!probe_start(s->config, fault) || !serve_make_keyring(s, fault) || !serve_make_jobs(s, fault) ||
+        !serve_load_application(s, fault) || !serve_make_store(s, fault) || !serve_load_revocations(s, fault))
         return false;
+    serve_put_in_force(s, snapshot_ref(s->snapshot));
     serve_fill_services(s);
     if (!serve_audit(s, "server.start", s->snapshot->policy, NULL, fault) ||
         !jobs_start(s->jobs, s->store, s->manifest, fault))
         return false;
     s->jobs_started = true;
+    if (!keyring_start(s->keyring, fault))
+        return false;
     return serve_make_server(s, fault);
 }
 
@@ -88,6 +91,7 @@ static void stop(struct serving *s)
 {
     if (s->server)
         server_stop(s->server);
+    keyring_stop(s->keyring); /* after those who may wait for a key */
     if (s->jobs_started)
         jobs_stop(s->jobs);
     if (s->services.refusals && s->store)
@@ -95,7 +99,9 @@ static void stop(struct serving *s)
     if (s->server && s->store && !serve_audit(s, "server.stop", s->snapshot->policy, NULL, NULL))
         log_write(s->log, LOG_ERROR, "server.stop", "The end could not be recorded.");
     server_free(s->server);
+    keyring_free(s->keyring);
     store_close(s->store);
+    revocations_free(s->revocations); /* after the writer, which adds to them */
     jobs_free(s->jobs);
     refusal_ledger_free(s->services.refusals);
     quota_ledger_free(s->services.quotas);
@@ -110,7 +116,8 @@ static void stop(struct serving *s)
 
 static int serve(struct call *call)
 {
-    struct serving s = {.call = call, .snapshot_lock = PTHREAD_MUTEX_INITIALIZER};
+    struct serving s = {
+        .call = call, .swap_lock = PTHREAD_MUTEX_INITIALIZER, .snapshot_lock = PTHREAD_MUTEX_INITIALIZER};
     struct fault fault = {0};
     int status = STATUS_OK;
 

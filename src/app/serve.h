@@ -17,6 +17,9 @@ struct serving {
     bool jobs_started;
     struct store *store;
     struct server *server;
+    struct revocations *revocations;
+    struct keyring *keyring;
+    pthread_mutex_t swap_lock; /* who makes a new snapshot from the current one holds it; taken before snapshot_lock */
     pthread_mutex_t snapshot_lock;
     struct snapshot *snapshot; /* the current one */
     struct arena arena;        /* of what services and options point to */
@@ -29,6 +32,14 @@ must_check bool serve_load_application(struct serving *s, struct fault *fault);
 must_check bool serve_make_store(struct serving *s, struct fault *fault);
 void serve_fill_services(struct serving *s);
 must_check bool serve_make_server(struct serving *s, struct fault *fault);
+
+/* What was revoked before; after the store was made. */
+must_check bool serve_load_revocations(struct serving *s, struct fault *fault);
+
+/* serve_keys.c: keys that are fetched. */
+must_check bool serve_make_keyring(struct serving *s, struct fault *fault);
+/* The snapshot of a configuration that was just read, with the keys that are known; takes it over, and puts it in force. */
+void serve_put_in_force(struct serving *s, struct snapshot *fresh);
 
 /* The server's own deeds stand in the audit log too. policy: in force from then on. reason: why it failed, or NULL. */
 must_check bool serve_audit(struct serving *s, const char *action, const struct policy *policy, const char *reason,

@@ -45,17 +45,6 @@ static bool load_snapshot(const struct config *fresh, struct problems *problems,
     return false;
 }
 
-static void swap_snapshot(struct serving *s, struct snapshot *fresh)
-{
-    struct snapshot *old;
-
-    pthread_mutex_lock(&s->snapshot_lock);
-    old = s->snapshot;
-    __atomic_store_n(&s->snapshot, fresh, __ATOMIC_RELEASE);
-    pthread_mutex_unlock(&s->snapshot_lock);
-    snapshot_unref(old);
-}
-
 /* Nobody decides by the new roles and keys before their coming is on record. Of what can fail only the record comes after the
  * certificates: those can stay, as they decide nothing. */
 static bool reload(struct serving *s, struct problems *problems, struct fault *fault)
@@ -70,7 +59,7 @@ static bool reload(struct serving *s, struct problems *problems, struct fault *f
         snapshot_unref(snapshot);
         return false;
     }
-    swap_snapshot(s, snapshot);
+    serve_put_in_force(s, snapshot);
     warn_of_the_rest(s, fresh);
     return true;
 }
@@ -78,19 +67,23 @@ static bool reload(struct serving *s, struct problems *problems, struct fault *f
 void serve_reload(struct serving *s)
 {
     struct problems problems = {0};
+    struct snapshot *in_force;
     struct fault fault = {0};
 
     notify_reloading();
-    if (reload(s, &problems, &fault)) {
+    bool reloaded = reload(s, &problems, &fault);
+    in_force = services_pin(&s->services); /* the keyring may replace it at any time */
+    if (reloaded) {
         serve_log_problems(s, &problems);
         log_write(s->log, LOG_INFO, "server.reloaded", "Policy, issuers, keys and certificates were reloaded.",
-                  L_STR("policy", policy_digest(s->snapshot->policy)));
+                  L_STR("policy", policy_digest(in_force->policy)));
     } else {
         serve_log_problems(s, &problems);
         log_write(s->log, LOG_ERROR, "server.reload_failed", "Nothing was reloaded; what was in force stays so.",
                   L_STR("reason", fault.message), L_STR("detail", fault.detail[0] ? fault.detail : NULL));
-        (void)!serve_audit(s, "server.reload", s->snapshot->policy, fault.message, NULL);
+        (void)!serve_audit(s, "server.reload", in_force->policy, fault.message, NULL);
     }
+    snapshot_unref(in_force);
     problems_done(&problems);
     notify_ready("Serving.");
 }

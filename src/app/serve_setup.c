@@ -122,6 +122,17 @@ bool serve_make_store(struct serving *s, struct fault *fault)
     return store_open(&options, &s->store, fault);
 }
 
+static void load_one(void *arg, const struct revocation *row)
+{
+    revocations_add(arg, row);
+}
+
+bool serve_load_revocations(struct serving *s, struct fault *fault)
+{
+    s->revocations = revocations_new();
+    return store_each_revocation(s->config->store.folder, load_one, s->revocations, fault);
+}
+
 static bool fail_with_reason(struct store_txn *txn, struct change *change, struct fault *fault)
 {
     return fault_set(fault, FAULT_INVALID, "%s", (const char *)change->input);
@@ -198,6 +209,8 @@ void serve_fill_services(struct serving *s)
         .cors_origins = c->cors.origins.items,
         .cors_origin_count = c->cors.origins.count,
         .same_user = config_same_user(c),
+        .revocations = s->revocations,
+        .keyring = s->keyring,
         .snapshot_lock = &s->snapshot_lock,
         .snapshot = &s->snapshot,
     };

@@ -23,13 +23,16 @@ struct entry {
     char *signature;           /* as sent: base64url */
     size_t signature_len;
     int64_t good_until_s;
-    uint64_t used; /* value of the cache's clock when it was last asked for */
+    const struct key_bundle *keys; /* the verifier's: they must be good too */
+    uint64_t epoch;                /* of the revocations when it was last found not to be revoked */
+    uint64_t used;                 /* value of the cache's clock when it was last asked for */
 };
 
 struct token_cache {
     EVP_MD *md; /* NULL: the library has no SHA-256; every token is then verified */
     EVP_MD_CTX *ctx;
     struct verifier *verifier; /* that all entries are from; counted, so that its address cannot come back */
+    const struct revocations *revocations; /* NULL: none are watched */
     uint64_t clock;
     size_t set_mask;
     uint64_t seen[SEEN_SLOTS]; /* pieces of digests: tokens that came once when there was no room */
@@ -76,6 +79,23 @@ void token_cache_free(struct token_cache *c)
     EVP_MD_CTX_free(c->ctx);
     EVP_MD_free(c->md);
     free(c);
+}
+
+void token_cache_watch(struct token_cache *c, const struct revocations *r)
+{
+    clear(c);
+    c->revocations = r;
+}
+
+/* The epoch is read before the look-up: what is revoked meanwhile is then seen the next time. */
+static bool is_revoked(const struct token_cache *c, const struct identity *identity, uint64_t *epoch)
+{
+    uint64_t now = c->revocations ? revocations_epoch(c->revocations) : 0;
+
+    if (!c->revocations || now == *epoch)
+        return false;
+    *epoch = now;
+    return revocations_hold(c->revocations, identity);
 }
 
 /* Entries of another verifier say nothing about this one. */
@@ -149,16 +169,35 @@ static bool came_before(struct token_cache *c, const uint8_t digest[static DIGES
     return false;
 }
 
+/* Verified, and not revoked. *epoch: of the revocations, as they were looked at. */
+static bool judge(const struct token_cache *c, const struct verifier *v, struct span token, int64_t now_s,
+                  struct judgement *ret, uint64_t *ret_epoch, struct fault *fault)
+{
+    uint64_t epoch = UINT64_MAX; /* they were never looked at */
+    struct judgement judgement;
+
+    if (!verifier_judge(v, token, now_s, &judgement, fault))
+        return false;
+    if (is_revoked(c, judgement.identity, &epoch)) {
+        identity_unref(judgement.identity);
+        return refuse(fault, REFUSED_REVOKED);
+    }
+    *ret = judgement;
+    *ret_epoch = epoch;
+    return true;
+}
+
 static bool verify_and_keep(struct token_cache *c, struct span token, struct span signature,
                             const uint8_t digest[static DIGEST_SIZE], int64_t now_s, struct identity **ret_identity,
                             struct fault *fault)
 {
-    own(identity_unrefp) struct identity *identity = NULL;
     struct entry *set = set_of(c, digest), *e;
-    int64_t good_until_s;
+    struct judgement judgement;
+    uint64_t epoch;
 
-    if (!verifier_judge(c->verifier, token, now_s, &identity, &good_until_s, fault))
+    if (!judge(c, c->verifier, token, now_s, &judgement, &epoch, fault))
         return false;
+    own(identity_unrefp) struct identity *identity = judgement.identity;
     e = find(set, digest);
     if (!e) {
         bool is_room;
@@ -171,12 +210,36 @@ static bool verify_and_keep(struct token_cache *c, struct span token, struct spa
         *e = (struct entry){.identity = give(identity),
                             .signature = xstrndup(signature.data, signature.len),
                             .signature_len = signature.len,
-                            .good_until_s = good_until_s};
+                            .good_until_s = judgement.good_until_s,
+                            .keys = judgement.keys};
         memcpy(e->digest, digest, DIGEST_SIZE);
     }
+    e->epoch = epoch;
     e->used = ++c->clock;
     *ret_identity = identity_ref(e->identity);
     return true;
+}
+
+static bool verify_only(const struct token_cache *c, const struct verifier *v, struct span token, int64_t now_s,
+                        struct identity **ret_identity, struct fault *fault)
+{
+    struct judgement judgement;
+    uint64_t epoch;
+
+    if (!judge(c, v, token, now_s, &judgement, &epoch, fault))
+        return false;
+    *ret_identity = judgement.identity;
+    return true;
+}
+
+/* Is what was found good once, still good? */
+static bool still_good(const struct token_cache *c, struct entry *e, int64_t now_s, struct fault *fault)
+{
+    if (now_s >= e->good_until_s)
+        return refuse(fault, REFUSED_EXPIRED);
+    if (now_s >= key_bundle_good_until(e->keys))
+        return refuse(fault, REFUSED_STALE_KEYS);
+    return !is_revoked(c, e->identity, &e->epoch) || refuse(fault, REFUSED_REVOKED);
 }
 
 bool token_cache_check(struct token_cache *c, const struct verifier *v, struct span token, int64_t now_s,
@@ -186,14 +249,14 @@ bool token_cache_check(struct token_cache *c, const struct verifier *v, struct s
     struct span input, signature;
 
     if (token.len > TOKEN_SIZE_MAX || !jws_cut(token, &input, &signature) || !digest_of(c, input, digest))
-        return verifier_check(v, token, now_s, ret_identity, fault);
+        return verify_only(c, v, token, now_s, ret_identity, fault);
     bind_verifier(c, v);
     struct entry *e = find(set_of(c, digest), digest);
     if (!e || !same_signature(e, signature))
         return verify_and_keep(c, token, signature, digest, now_s, ret_identity, fault);
-    if (now_s >= e->good_until_s) {
+    if (!still_good(c, e, now_s, fault)) {
         entry_clear(e);
-        return refuse(fault, REFUSED_EXPIRED);
+        return false;
     }
     e->used = ++c->clock;
     *ret_identity = identity_ref(e->identity);

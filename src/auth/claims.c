@@ -127,11 +127,22 @@ static bool judge_use(const struct issuer *issuer, const json_t *claims, struct 
     return true;
 }
 
+static bool judge_rules(const struct issuer *issuer, const json_t *claims, struct fault *fault)
+{
+    for (size_t i = 0; i < issuer->demand_count; i++) {
+        const json_t *claim = json_pointer(claims, issuer->demands[i].pointer);
+        if (!json_is_string(claim) || strcmp(json_string_value(claim), issuer->demands[i].value) != 0)
+            return refuse(fault, REFUSED_RULE);
+    }
+    return true;
+}
+
 bool claims_judge(const struct issuer *issuer, const json_t *claims, const char *type, int64_t now_s,
                   struct fault *fault)
 {
     return judge_type(issuer->profile, type, fault) && judge_times(issuer, claims, now_s, fault) &&
-           judge_audience(issuer, claims, fault) && judge_names(claims, fault) && judge_use(issuer, claims, fault);
+           judge_audience(issuer, claims, fault) && judge_names(claims, fault) && judge_use(issuer, claims, fault) &&
+           judge_rules(issuer, claims, fault);
 }
 
 static char *copy_claim(const json_t *claims, const char *name)

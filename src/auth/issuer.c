@@ -1,13 +1,13 @@
-/* Issuers: options checked and copied, keys read, keys found. */
+/* Issuers: options checked and copied, keys read. */
 #include "auth/issuer.h"
 
 #include "auth/key_files.h"
 #include "auth/plain.h"
-#include "auth/refusal.h"
 
 enum {
     LIST_MAX = 64,
     ROLE_MAP_MAX = 1024,
+    DEMANDS_MAX = 32,
     ROLES_MAX = 1024,
     ROLES_DEFAULT = 64,
     LEEWAY_MAX_S = 300,
@@ -22,8 +22,16 @@ static void list_done(struct string_list *list)
     free(list->items);
 }
 
-void issuer_done(struct issuer *issuer)
+struct issuer *issuer_ref(struct issuer *issuer)
 {
+    __atomic_add_fetch(&issuer->references, 1, __ATOMIC_RELAXED);
+    return issuer;
+}
+
+void issuer_unref(struct issuer *issuer)
+{
+    if (!issuer || __atomic_sub_fetch(&issuer->references, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
     free(issuer->name);
     free(issuer->role_prefix);
     list_done(&issuer->audiences);
@@ -33,8 +41,13 @@ void issuer_done(struct issuer *issuer)
         free(issuer->role_map[i].to);
     }
     free(issuer->role_map);
-    key_set_done(&issuer->keys);
-    *issuer = (struct issuer){0};
+    for (size_t i = 0; i < issuer->demand_count; i++) {
+        free(issuer->demands[i].pointer);
+        free(issuer->demands[i].value);
+    }
+    free(issuer->demands);
+    key_source_done(&issuer->source);
+    free(issuer);
 }
 
 static bool copy_list(struct string_list *list, const char *const *items, size_t count, const char *what,
@@ -85,6 +98,24 @@ static bool copy_role_map(struct issuer *issuer, const struct issuer_options *o,
                 "ASCII, at most %d bytes).",
                 where, NAME_MAX_BYTES, ROLE_MAX_BYTES);
         issuer->role_map[issuer->role_map_count++] = (struct role_pair){xstrdup(m->from), xstrdup(m->to)};
+    }
+    return true;
+}
+
+static bool copy_demands(struct issuer *issuer, const struct issuer_options *o, const char *where, struct fault *fault)
+{
+    if (o->require_claim_count > DEMANDS_MAX)
+        return fault_set(fault, FAULT_INVALID, "%s: require_claims has more than %d entries.", where, DEMANDS_MAX);
+    issuer->demands = xcalloc(o->require_claim_count + 1, sizeof(*issuer->demands));
+    for (size_t i = 0; i < o->require_claim_count; i++) {
+        const struct claim_rule *r = &o->require_claims[i];
+        if (!r->pointer || r->pointer[0] != '/' || !plain_text(r->pointer, URL_MAX_BYTES) || !r->value ||
+            !plain_text(r->value, URL_MAX_BYTES))
+            return fault_set(fault, FAULT_INVALID,
+                             "%s: require_claims: an entry needs a JSON pointer, such as /tid, and the text that must "
+                             "stand there.",
+                             where);
+        issuer->demands[issuer->demand_count++] = (struct claim_demand){xstrdup(r->pointer), xstrdup(r->value)};
     }
     return true;
 }
@@ -143,84 +174,66 @@ static bool read_rules(const struct issuer_options *o, const char *where, struct
     return true;
 }
 
-static bool read_keys(struct issuer *issuer, const struct issuer_options *o, const char *where, struct fault *fault)
+static bool read_key_file(const struct issuer_options *o, const char *where, const struct key_rules *rules,
+                          struct key_set *keys, struct fault *fault)
 {
     const char *path = o->jwks_file ? o->jwks_file : o->pem_file ? o->pem_file : o->secret_file;
+    own(freep) char *place = xprintf("%s: %s", where, path);
+
+    if (o->jwks_file)
+        return key_file_jwks(path, place, rules, keys, fault);
+    if (o->pem_file)
+        return key_file_pem(path, place, rules, o->key_id, keys, fault);
+    return key_file_secret(path, place, rules, o->key_id, keys, fault);
+}
+
+static bool read_keys(struct issuer *issuer, const struct issuer_options *o, const char *where,
+                      struct key_bundle **ret_keys, struct fault *fault)
+{
+    bool file = o->pem_file || o->secret_file;
+    own(key_set_done) struct key_set keys = {0};
     struct key_rules rules;
 
-    if (!!o->jwks_file + !!o->pem_file + !!o->secret_file != 1)
-        return fault_set(fault, FAULT_INVALID, "%s: exactly one of jwks_file, pem_file and secret_file is needed.",
+    if (!!o->jwks_file + !!o->pem_file + !!o->secret_file + !!o->fetch.discovery_url + !!o->fetch.jwks_uri != 1)
+        return fault_set(fault, FAULT_INVALID,
+                         "%s: exactly one of discovery, jwks_uri, jwks_file, pem_file and secret_file is needed.",
                          where);
     if (o->key_id && !plain_text(o->key_id, NAME_MAX_BYTES))
         return fault_set(fault, FAULT_INVALID, "%s: key_id must be 1 to %d bytes of text without control characters.",
                          where, NAME_MAX_BYTES);
-    if (o->key_id && o->jwks_file)
+    if (o->key_id && !file)
         return fault_set(fault, FAULT_INVALID, "%s: key_id is for pem_file and secret_file; a JWKS has its own kids.",
                          where);
     if (!read_rules(o, where, &rules, fault))
         return false;
-    own(freep) char *place = xprintf("%s: %s", where, path);
-    if (o->jwks_file)
-        return key_file_jwks(path, place, &rules, &issuer->keys, fault);
-    if (o->pem_file)
-        return key_file_pem(path, place, &rules, o->key_id, &issuer->keys, fault);
-    return key_file_secret(path, place, &rules, o->key_id, &issuer->keys, fault);
+    issuer->fetched = o->fetch.discovery_url || o->fetch.jwks_uri;
+    if (issuer->fetched)
+        return key_source_init(&issuer->source, &o->fetch, &rules, where, fault);
+    if (!read_key_file(o, where, &rules, &keys, fault))
+        return false;
+    *ret_keys = key_bundle_new(&keys, INT64_MAX);
+    return true;
 }
 
-bool issuer_init(struct issuer *issuer, const struct issuer_options *o, struct fault *fault)
+bool issuer_new(const struct issuer_options *o, struct issuer **ret_issuer, struct key_bundle **ret_keys,
+                struct fault *fault)
 {
-    own(issuer_done) struct issuer made = {0};
+    own(issuer_unrefp) struct issuer *made = xcalloc(1, sizeof(*made));
     const char *where = o->where ? o->where : "issuers";
 
+    made->references = 1;
     if (!o->issuer || !plain_text(o->issuer, URL_MAX_BYTES))
         return fault_set(fault, FAULT_INVALID, "%s: issuer must be 1 to %d bytes of text without control characters.",
                          where, URL_MAX_BYTES);
     if (o->audience_count == 0)
         return fault_set(fault, FAULT_INVALID,
                          "%s: audiences is empty; name what this server is called in its tokens' aud.", where);
-    made.name = xstrdup(o->issuer);
-    if (!copy_list(&made.audiences, o->audiences, o->audience_count, "audiences", where, fault) ||
-        !copy_role_claims(&made, o, where, fault) || !copy_role_map(&made, o, where, fault) ||
-        !copy_limits(&made, o, where, fault) || !read_keys(&made, o, where, fault))
+    made->name = xstrdup(o->issuer);
+    if (!copy_list(&made->audiences, o->audiences, o->audience_count, "audiences", where, fault) ||
+        !copy_role_claims(made, o, where, fault) || !copy_role_map(made, o, where, fault) ||
+        !copy_demands(made, o, where, fault) || !copy_limits(made, o, where, fault) ||
+        !read_keys(made, o, where, ret_keys, fault))
         return false;
-    *issuer = made;
-    made = (struct issuer){0};
+    *ret_issuer = give(made);
     return true;
-}
-
-/* Without a kid the algorithm must lead to exactly one key: trying several would let the token choose. */
-static bool find_only_key(const struct issuer *issuer, enum jwt_algorithm algorithm, const struct key **ret_key,
-                          struct fault *fault)
-{
-    const struct key *found = NULL;
-
-    for (size_t i = 0; i < issuer->keys.count; i++) {
-        const struct key *key = &issuer->keys.items[i];
-        if (key->algorithm != algorithm)
-            continue;
-        if (found)
-            return refuse(fault, REFUSED_NO_KEY);
-        found = key;
-    }
-    if (!found)
-        return refuse(fault, REFUSED_KEY_ALGORITHM);
-    *ret_key = found;
-    return true;
-}
-
-bool issuer_find_key(const struct issuer *issuer, enum jwt_algorithm algorithm, const char *id,
-                     const struct key **ret_key, struct fault *fault)
-{
-    if (!id)
-        return find_only_key(issuer, algorithm, ret_key, fault);
-    for (size_t i = 0; i < issuer->keys.count; i++) {
-        const struct key *key = &issuer->keys.items[i];
-        if (!key->any_id && !str_eq(key->id, id))
-            continue;
-        if (key->algorithm != algorithm)
-            return refuse(fault, REFUSED_KEY_ALGORITHM);
-        *ret_key = key;
-        return true;
-    }
-    return refuse(fault, REFUSED_KEY);
 }

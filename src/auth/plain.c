@@ -28,3 +28,16 @@ bool plain_role(const char *s)
 
     return role.len <= ROLE_MAX_BYTES && text_is_visible_ascii(role);
 }
+
+bool plain_https_url(const char *s)
+{
+    static const char scheme[] = "https://";
+    struct span url = {s, strnlen(s, URL_MAX_BYTES + 1)};
+
+    if (url.len > URL_MAX_BYTES || !text_is_visible_ascii(url) || strncmp(s, scheme, sizeof(scheme) - 1) != 0 ||
+        strpbrk(s, "#\\\"<>"))
+        return false;
+    const char *host = s + sizeof(scheme) - 1;
+    size_t len = strcspn(host, "/?");
+    return len > 0 && host[0] != ':' && !memchr(host, '@', len);
+}

@@ -12,6 +12,8 @@ enum {
 
 /* UTF-8 of 1 … max bytes without control characters (C0, DEL, C1): it will stand in logs and audit records. */
 bool plain_text(const char *s, size_t max);
+/* An absolute https address of at most URL_MAX_BYTES: a host, no user, no fragment, nothing but visible ASCII. */
+bool plain_https_url(const char *s);
 bool plain_role(const char *s); /* visible ASCII: records list roles with spaces between them */
 
 #endif

@@ -19,6 +19,8 @@
     X(REFUSED_NO_ISSUER, "missing issuer", "The token does not name its issuer (iss).")                                \
     X(REFUSED_ISSUER, "unknown issuer", "The issuer of the token is not trusted here.")                                \
     X(REFUSED_KEY, "unknown key", "The key of the token (kid) is not known.")                                          \
+    X(REFUSED_NO_KEYS, "no keys", "The keys of the issuer are not known here yet.")                                    \
+    X(REFUSED_STALE_KEYS, "stale keys", "The keys of the issuer could not be fetched for too long.")                   \
     X(REFUSED_NO_KEY, "no key id", "The token does not say which key signed it (kid).")                                \
     X(REFUSED_KEY_ALGORITHM, "wrong algorithm", "The algorithm of the token is not that of its key.")                  \
     X(REFUSED_SIGNATURE, "bad signature", "The signature of the token is not valid.")                                  \
@@ -37,6 +39,8 @@
     X(REFUSED_TOKEN_ID, "malformed token id", "The id of the token (jti) is not a plain string of at most 256 bytes.") \
     X(REFUSED_CLIENT, "malformed client", "The client of the token (azp, client_id) is not a plain string.")           \
     X(REFUSED_USE, "wrong token use", "The token is not an access token (token_use).")                                 \
+    X(REFUSED_RULE, "claim rule", "A claim of the token is not what is demanded of this issuer.")                      \
+    X(REFUSED_REVOKED, "revoked", "The token has been revoked.")                                                       \
     X(REFUSED_ROLES, "malformed roles", "The roles in the token are no list of strings and no string.")                \
     X(REFUSED_ROLE_COUNT, "too many roles", "The token names more roles than are accepted.")
 

@@ -11,12 +11,6 @@
 
 enum { ISSUERS_MAX = 64 };
 
-struct verifier {
-    unsigned references; /* atomic */
-    size_t count;
-    struct issuer issuers[];
-};
-
 static void verifier_unrefp(struct verifier **v)
 {
     verifier_unref(*v);
@@ -29,7 +23,7 @@ size_t verifier_issuer_count(const struct verifier *v)
 
 const char *verifier_issuer_name(const struct verifier *v, size_t index)
 {
-    return v->issuers[index].name;
+    return v->items[index].issuer->name;
 }
 
 struct verifier *verifier_ref(struct verifier *v)
@@ -42,17 +36,37 @@ void verifier_unref(struct verifier *v)
 {
     if (!v || __atomic_sub_fetch(&v->references, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    for (size_t i = 0; i < v->count; i++)
-        issuer_done(&v->issuers[i]);
+    for (size_t i = 0; i < v->count; i++) {
+        issuer_unref(v->items[i].issuer);
+        key_bundle_unref(v->items[i].keys);
+    }
     free(v);
 }
 
-static const struct issuer *find_issuer(const struct verifier *v, const char *name)
+static const struct trusted *find_issuer(const struct verifier *v, const char *name)
 {
     for (size_t i = 0; i < v->count; i++)
-        if (strcmp(v->issuers[i].name, name) == 0)
-            return &v->issuers[i];
+        if (strcmp(v->items[i].issuer->name, name) == 0)
+            return &v->items[i];
     return NULL;
+}
+
+static struct verifier *verifier_alloc(size_t count)
+{
+    struct verifier *v = xcalloc(1, sizeof(*v) + count * sizeof(v->items[0]));
+
+    v->references = 1;
+    return v;
+}
+
+struct verifier *verifier_copy(const struct verifier *v)
+{
+    struct verifier *copy = verifier_alloc(v->count);
+
+    for (; copy->count < v->count; copy->count++)
+        copy->items[copy->count] =
+            (struct trusted){issuer_ref(v->items[copy->count].issuer), key_bundle_ref(v->items[copy->count].keys)};
+    return copy;
 }
 
 bool verifier_new(const struct issuer_options *issuers, size_t count, struct verifier **ret_verifier,
@@ -62,14 +76,13 @@ bool verifier_new(const struct issuer_options *issuers, size_t count, struct ver
         return fault_set(fault, FAULT_INVALID, "issuers is empty: nobody could sign in; name at least one issuer.");
     if (count > ISSUERS_MAX)
         return fault_set(fault, FAULT_INVALID, "issuers: at most %d are accepted.", ISSUERS_MAX);
-    own(verifier_unrefp) struct verifier *v = xcalloc(1, sizeof(*v) + count * sizeof(v->issuers[0]));
-    v->references = 1;
+    own(verifier_unrefp) struct verifier *v = verifier_alloc(count);
     for (size_t i = 0; i < count; i++) {
         const char *where = issuers[i].where ? issuers[i].where : "issuers";
         if (issuers[i].issuer && find_issuer(v, issuers[i].issuer))
             return fault_set(fault, FAULT_INVALID, "%s: issuer %s is there twice; put its keys into one JWKS.", where,
                              issuers[i].issuer);
-        if (!issuer_init(&v->issuers[i], &issuers[i], fault))
+        if (!issuer_new(&issuers[i], &v->items[i].issuer, &v->items[i].keys, fault))
             return false;
         v->count++;
     }
@@ -78,45 +91,79 @@ bool verifier_new(const struct issuer_options *issuers, size_t count, struct ver
 }
 
 /* The issuer that the token names: not believed yet, only good for choosing among keys. */
-static bool issuer_of(const struct verifier *v, const json_t *claims, const struct issuer **ret_issuer,
+static bool issuer_of(const struct verifier *v, const json_t *claims, const struct trusted **ret_trusted,
                       struct fault *fault)
 {
     const json_t *name = json_object_get(claims, "iss");
 
     if (!json_is_string(name))
         return refuse(fault, REFUSED_NO_ISSUER);
-    const struct issuer *issuer = find_issuer(v, json_string_value(name));
-    if (!issuer)
+    const struct trusted *trusted = find_issuer(v, json_string_value(name));
+    if (!trusted)
         return refuse(fault, REFUSED_ISSUER);
-    *ret_issuer = issuer;
+    *ret_trusted = trusted;
     return true;
 }
 
-bool verifier_judge(const struct verifier *v, struct span token, int64_t now_s, struct identity **ret_identity,
-                    int64_t *ret_good_until_s, struct fault *fault)
+static bool key_of(const struct trusted *trusted, const struct jws *jws, int64_t now_s, const struct key **ret_key,
+                   struct fault *fault)
+{
+    if (!trusted->keys)
+        return refuse(fault, REFUSED_NO_KEYS);
+    if (now_s >= key_bundle_good_until(trusted->keys))
+        return refuse(fault, REFUSED_STALE_KEYS);
+    return key_bundle_find(trusted->keys, jws->algorithm, jws->key_id, ret_key, fault);
+}
+
+bool verifier_judge(const struct verifier *v, struct span token, int64_t now_s, struct judgement *ret,
+                    struct fault *fault)
 {
     own(jws_done) struct jws jws = {0};
     own(identity_unrefp) struct identity *identity = NULL;
-    const struct issuer *issuer = NULL;
+    const struct trusted *trusted = NULL;
     const struct key *key = NULL;
 
-    if (!jws_read(token, &jws, fault) || !issuer_of(v, jws.claims, &issuer, fault) ||
-        !issuer_find_key(issuer, jws.algorithm, jws.key_id, &key, fault) ||
-        !claims_judge(issuer, jws.claims, jws.type, now_s, fault))
+    if (!jws_read(token, &jws, fault) || !issuer_of(v, jws.claims, &trusted, fault) ||
+        !key_of(trusted, &jws, now_s, &key, fault) ||
+        !claims_judge(trusted->issuer, jws.claims, jws.type, now_s, fault))
         return false;
     if (!key_verify(key, jws.input, (struct span){(const char *)jws.signature, jws.signature_len}))
         return refuse(fault, REFUSED_SIGNATURE);
-    if (!claims_identity(issuer, jws.claims, &identity, fault))
+    if (!claims_identity(trusted->issuer, jws.claims, &identity, fault))
         return false;
-    identity->good_until_s = *ret_good_until_s = identity->expires_at_s + issuer->leeway_s;
-    *ret_identity = give(identity);
+    identity->good_until_s = identity->expires_at_s + trusted->issuer->leeway_s;
+    *ret = (struct judgement){
+        .good_until_s = identity->good_until_s,
+        .keys = trusted->keys,
+    };
+    ret->identity = give(identity);
     return true;
 }
 
 bool verifier_check(const struct verifier *v, struct span token, int64_t now_s, struct identity **ret_identity,
                     struct fault *fault)
 {
-    int64_t ignored;
+    struct judgement judgement;
 
-    return verifier_judge(v, token, now_s, ret_identity, &ignored, fault);
+    if (!verifier_judge(v, token, now_s, &judgement, fault))
+        return false;
+    *ret_identity = judgement.identity;
+    return true;
+}
+
+/* Claims that would be refused anyway are worth no fetch. */
+const char *verifier_missing_key(const struct verifier *v, struct span token, int64_t now_s)
+{
+    own(jws_done) struct jws jws = {0};
+    const struct trusted *trusted = NULL;
+
+    if (!jws_read(token, &jws, NULL) || !issuer_of(v, jws.claims, &trusted, NULL) || !trusted->issuer->fetched ||
+        !claims_judge(trusted->issuer, jws.claims, jws.type, now_s, NULL))
+        return NULL;
+    if (!trusted->keys || now_s >= key_bundle_good_until(trusted->keys))
+        return trusted->issuer->name;
+    for (size_t i = 0; jws.key_id && i < trusted->keys->set.count; i++)
+        if (str_eq(trusted->keys->set.items[i].id, jws.key_id))
+            return NULL; /* known: it was refused for another reason */
+    return jws.key_id ? trusted->issuer->name : NULL;
 }

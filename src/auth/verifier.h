@@ -2,10 +2,30 @@
 #ifndef AUTH_VERIFIER_H
 #define AUTH_VERIFIER_H
 
-#include "bailiff/auth.h"
+#include "auth/issuer.h"
 
-/* verifier_check, and until when (wall clock, leeway included) the token is good. */
-must_check bool verifier_judge(const struct verifier *v, struct span token, int64_t now_s,
-                               struct identity **ret_identity, int64_t *ret_good_until_s, struct fault *fault);
+/* One issuer with its keys. */
+struct trusted {
+    struct issuer *issuer;   /* counted */
+    struct key_bundle *keys; /* counted; NULL: not fetched yet */
+};
+
+struct verifier {
+    unsigned references; /* atomic */
+    size_t count;
+    struct trusted items[];
+};
+
+/* A verifier that trusts the same issuers; the keys are to be filled in. */
+struct verifier *verifier_copy(const struct verifier *v);
+
+struct judgement {
+    struct identity *identity;     /* counted */
+    int64_t good_until_s;          /* wall clock, leeway included */
+    const struct key_bundle *keys; /* the verifier's */
+};
+/* verifier_check with what the cache needs to know besides the identity. */
+must_check bool verifier_judge(const struct verifier *v, struct span token, int64_t now_s, struct judgement *ret,
+                               struct fault *fault);
 
 #endif

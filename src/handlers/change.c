@@ -18,6 +18,10 @@ struct change *change_begin(const struct exchange *x, size_t input_size)
 
 static void committed(struct change *change)
 {
+    const struct change_input *input = change->input;
+
+    if (change->ok && !change->replayed && input->committed)
+        input->committed(change);
     ticket_complete(change->done_arg);
 }
 

@@ -9,6 +9,7 @@ struct change_input {
     enum wire wire;
     struct scope scope;
     const char *request_id, *subject;
+    void (*committed)(const struct change *change); /* NULL, or: the writer thread calls it once the change is durable */
 };
 
 /* A new change with an input of this size (its first member is a struct change_input, filled in), in the change's arena. */

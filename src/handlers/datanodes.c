@@ -5,6 +5,7 @@
 #include "bailiff/handlers.h"
 #include "handlers/entity.h"
 #include "handlers/resource.h"
+#include "handlers/watch.h"
 
 static bool step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
                  struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows, size_t *ret_count,
@@ -46,6 +47,8 @@ enum flow datanodes_get(struct exchange *x)
 
 struct data_stream {
     struct body_source source;
+    const struct exchange *x;
+    struct watch watch;
     int fd;
     uint64_t left;
     bool opened;
@@ -64,6 +67,8 @@ static enum source_state data_pull(struct body_source *source, struct text *out)
     struct data_stream *s = container_of(source, struct data_stream, source);
     char piece[16384];
 
+    if (!watch_allows(&s->watch, s->x))
+        return SOURCE_FAILED;
     if (!s->opened) {
         text_append_str(out, "{\"data\":");
         s->opened = true;
@@ -92,6 +97,7 @@ static enum flow data_read(struct exchange *x)
     struct data_stream *s = xcalloc(1, sizeof(*s));
     s->source.pull = data_pull;
     s->source.free = data_free;
+    s->x = x;
     s->fd = reading->fd;
     reading->fd = -1;
     s->left = reading->size;

@@ -1,4 +1,5 @@
 /* Is it alive, is it ready. Public; the reasons are for those who may see them. */
+#include "bailiff/clock.h"
 #include "bailiff/handlers.h"
 
 enum flow health_live(struct exchange *x)
@@ -27,13 +28,37 @@ static void put_check(struct text *json, const char *name, bool ok, const char *
     jw_close(json, '}');
 }
 
+/* A provider that is down is no reason to send callers elsewhere: the other issuers' tokens are good, and so are its own for a
+ * while. */
+static void put_keys(struct text *json, const struct services *s, struct arena *arena)
+{
+    struct keyring_status *rows = NULL;
+    size_t count = s->keyring ? keyring_list(s->keyring, arena, &rows) : 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct keyring_status *r = &rows[i];
+        bool usable = r->keys > 0 && clock_wall_ms() < r->good_until_ms;
+        jw_open(json, '{');
+        jw_member_string(json, "check", "keys");
+        jw_member_string(json, "issuer", r->issuer);
+        jw_member_string(json, "status", usable && !r->problem ? "ok" : "failed");
+        jw_member_string(json, "reason", r->problem ? r->problem : usable ? NULL : "They were not fetched yet.");
+        jw_member_bool(json, "usable", usable);
+        jw_member_int(json, "keys", (int64_t)r->keys);
+        jw_member_time(json, "fetched_at", r->fetched_at_ms);
+        jw_member_time(json, "good_until", r->good_until_ms);
+        jw_close(json, '}');
+    }
+}
+
 static void put_details(struct text *json, const struct services *s, bool store_ok, const struct fault *store_fault,
-                        const struct jobs_health *jobs)
+                        const struct jobs_health *jobs, struct arena *arena)
 {
     jw_key(json, "checks");
     jw_open(json, '[');
     put_check(json, "store", store_ok, store_ok ? NULL : store_fault->message);
     put_check(json, "runner", jobs->runner_connected, jobs->runner_connected ? NULL : "The runner process is not connected.");
+    put_keys(json, s, arena);
     jw_close(json, ']');
     jw_member_int(json, "jobs_running", jobs->running);
     jw_key(json, "warnings");
@@ -55,7 +80,7 @@ enum flow health_ready(struct exchange *x)
     jw_open(&json, '{');
     jw_member_string(&json, "status", ready ? "ready" : "not ready");
     if (may_see_details(x))
-        put_details(&json, x->services, store_ok, &fault, &jobs);
+        put_details(&json, x->services, store_ok, &fault, &jobs, &x->arena);
     jw_close(&json, '}');
     exchange_set_header(x, "Cache-Control", "no-store");
     if (!ready)

@@ -2,11 +2,11 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "bailiff/clock.h"
 #include "bailiff/handlers.h"
 #include "handlers/change.h"
 #include "handlers/entity.h"
 #include "handlers/resource.h"
+#include "handlers/watch.h"
 
 static bool step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
                  struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows, size_t *ret_count,
@@ -53,6 +53,7 @@ struct log_stream {
     const char *job_id; /* exchange's */
     int fd;             /* -1: nothing was written yet */
     bool follow, last_round;
+    struct watch watch;
 };
 
 static void log_free_stream(struct body_source *source)
@@ -61,12 +62,6 @@ static void log_free_stream(struct body_source *source)
 
     closep(&s->fd);
     free(s);
-}
-
-/* May a follower go on? Streams end when their token does. */
-static bool still_allowed(const struct exchange *x)
-{
-    return !x->identity || clock_wall_ms() / 1000 < x->identity->good_until_s;
 }
 
 /* Nothing more to read now: is the job over? What it wrote before it ended is read in one more round. */
@@ -87,7 +82,7 @@ static enum source_state log_at_end(struct log_stream *s)
     s->last_round = job_status_final(job.status);
     if (s->last_round)
         return SOURCE_MORE;
-    return still_allowed(x) ? SOURCE_LATER : SOURCE_FAILED;
+    return SOURCE_LATER;
 }
 
 static enum source_state log_pull(struct body_source *source, struct text *out)
@@ -96,6 +91,8 @@ static enum source_state log_pull(struct body_source *source, struct text *out)
     char piece[16384];
     ssize_t n = 0;
 
+    if (!watch_allows(&s->watch, s->x))
+        return SOURCE_FAILED;
     if (s->fd >= 0) {
         do
             n = read(s->fd, piece, sizeof(piece));

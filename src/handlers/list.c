@@ -1,5 +1,6 @@
 /* Lists: whole ones streamed, or pages. Each step looks at a bounded number of rows, so that no list holds up the loop. */
 #include "handlers/list_query.h"
+#include "handlers/watch.h"
 
 /* ---- whole lists ---- */
 
@@ -8,6 +9,7 @@ struct list_stream {
     struct exchange *x;
     struct list_request request;
     struct arena arena; /* rows of one step */
+    struct watch watch;
     bool begun, any; /* the opening bracket is out; a row is out */
 };
 
@@ -43,6 +45,8 @@ static enum source_state stream_pull(struct body_source *source, struct text *ou
     own(text_done) struct text piece = {0};
     size_t count;
 
+    if (!watch_allows(&s->watch, x))
+        return SOURCE_FAILED;
     size_t skip = s->begun ? 1 : 0;
     text_append_str(&piece, s->any ? "}" : s->begun ? "[" : x->wire == WIRE_TAIPY ? "[" : "{\"results\":[");
     s->begun = true;

@@ -53,7 +53,8 @@ static bool parse_limit(const char *value, unsigned *ret_limit, struct fault *fa
     return true;
 }
 
-enum { CONFIG, OWNER, VERSION, AFTER, BEFORE, SORT, FIELDS, LIMIT, CURSOR, COMMON_COUNT, TASK = COMMON_COUNT, STATUS, COUNT };
+/* Lists of every kind know the first ones. */
+enum { AFTER, BEFORE, FIELDS, LIMIT, CURSOR, PLAIN_COUNT, CONFIG = PLAIN_COUNT, OWNER, VERSION, SORT, COMMON_COUNT, TASK = COMMON_COUNT, STATUS, COUNT };
 
 /* A cursor continues this list only: of this caller, this route, these filters, this order. */
 static void bind(const struct exchange *x, const struct resource *resource, const struct query_param *params,
@@ -101,7 +102,7 @@ bool list_request_parse(struct exchange *x, const struct resource *resource, str
     };
     struct list_request r = {.resource = resource, .query = {.status = -1}};
 
-    if (!exchange_query(x, all, resource->of_jobs ? COUNT : COMMON_COUNT, fault))
+    if (!exchange_query(x, all, resource->of_jobs ? COUNT : resource->sorts ? COMMON_COUNT : PLAIN_COUNT, fault))
         return false;
     for (size_t i = 0; i < COUNT; i++)
         if (all[i].value && !*all[i].value)

@@ -200,6 +200,27 @@ static const struct member data_node_members[] = {
 };
 const struct member_table DATA_NODE_MEMBERS = {data_node_members, ARRAY_LEN(data_node_members)};
 
+PUT(revocation, id, jw_string(out, e->id))
+PUT(revocation, issuer, jw_string(out, e->issuer))
+PUT(revocation, token_id, jw_string(out, e->token_id))
+PUT(revocation, subject, jw_string(out, e->subject))
+PUT(revocation, issued_before, jw_time(out, e->issued_before_s * 1000))
+PUT(revocation, created_at, jw_time(out, e->created_at_ms))
+PUT(revocation, created_by, jw_string(out, e->created_by))
+PUT(revocation, reason, jw_string(out, e->reason))
+
+static const struct member revocation_members[] = {
+    {"id", false, revocation_id},
+    {"issuer", false, revocation_issuer},
+    {"token_id", false, revocation_token_id},
+    {"subject", false, revocation_subject},
+    {"issued_before", false, revocation_issued_before},
+    {"created_at", false, revocation_created_at},
+    {"created_by", false, revocation_created_by},
+    {"reason", false, revocation_reason},
+};
+const struct member_table REVOCATION_MEMBERS = {revocation_members, ARRAY_LEN(revocation_members)};
+
 bool members_parse(const struct member_table *table, const char *fields, member_set *ret, struct fault *fault)
 {
     struct span rest = span_of(fields), name;

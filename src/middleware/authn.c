@@ -52,13 +52,57 @@ static enum flow refuse_malformed(struct exchange *x, const char *message, const
     return refuse(x, &fault, "invalid_request");
 }
 
+static enum flow refuse_token(struct exchange *x, const struct fault *fault)
+{
+    return refuse(x, fault, fault->kind == FAULT_UNAUTHENTICATED ? "invalid_token" : NULL);
+}
+
+static bool judge(struct exchange *x, struct span token, struct fault *fault)
+{
+    return token_cache_check(x->bench->tokens, x->snapshot->verifier, token, clock_wall_ms() / 1000, &x->identity, fault);
+}
+
+/* The token itself; the head was judged before. */
+static struct span bearer_of(const struct exchange *x)
+{
+    struct span rest = span_trim(exchange_header(x, "authorization")->value), scheme;
+
+    return span_cut(&rest, ' ', &scheme) ? span_trim(rest) : (struct span){0};
+}
+
+/* Nothing was decided yet by the policy and keys pinned first, so newer ones may take their place. */
+static enum flow keys_came(struct exchange *x)
+{
+    struct fault fault = {0};
+
+    x->snapshot = services_pin(x->services);
+    exchange_cleanup(x, snapshot_unref, x->snapshot);
+    return judge(x, bearer_of(x), &fault) ? FLOW_NEXT : refuse_token(x, &fault);
+}
+
+/* Its key may have been published a moment ago: waits once, for a bounded time, while the issuer is asked. */
+static bool await_keys(struct exchange *x, struct span token)
+{
+    const char *issuer = x->services->keyring
+                             ? verifier_missing_key(x->snapshot->verifier, token, clock_wall_ms() / 1000)
+                             : NULL;
+
+    if (!issuer)
+        return false;
+    struct ticket *ticket = exchange_wait(x, keys_came);
+    if (keyring_ask(x->services->keyring, issuer, ticket))
+        return true;
+    ticket_complete(ticket); /* nobody took it: keys_came will not run */
+    return false;
+}
+
 static enum flow check_token(struct exchange *x, struct span token)
 {
     struct fault fault = {0};
 
-    if (!token_cache_check(x->bench->tokens, x->snapshot->verifier, token, clock_wall_ms() / 1000, &x->identity, &fault))
-        return refuse(x, &fault, fault.kind == FAULT_UNAUTHENTICATED ? "invalid_token" : NULL);
-    return FLOW_NEXT;
+    if (judge(x, token, &fault))
+        return FLOW_NEXT;
+    return await_keys(x, token) ? FLOW_WAIT : refuse_token(x, &fault);
 }
 
 enum flow authn_enter(struct exchange *x)
@@ -74,7 +118,7 @@ enum flow authn_enter(struct exchange *x)
     struct span scheme;
     if (!span_cut(&rest, ' ', &scheme) || !span_ieq(scheme, SPAN("Bearer")))
         return refuse_missing(x, "other scheme");
-    struct span token = span_trim(rest);
+    struct span token = bearer_of(x);
     if (!is_b64token(token))
         return refuse_malformed(x, "The Authorization header is not 'Bearer' and one token.", "malformed header");
     return check_token(x, token);

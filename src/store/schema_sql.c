@@ -162,6 +162,24 @@ static const char VERSION_1[] =
     "  body BLOB NOT NULL"
     ") STRICT;";
 
-static const char *const VERSIONS[] = {VERSION_1};
+/* what is revoked once is revoked in one row */
+static const char VERSION_2[] =
+    "CREATE TABLE revocation ("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  issuer TEXT,"
+    "  token_id TEXT,"
+    "  subject TEXT,"
+    "  issued_before INTEGER NOT NULL," /* seconds, as in tokens; 0: whenever they were issued */
+    "  created_at INTEGER NOT NULL,"
+    "  created_by TEXT NOT NULL,"
+    "  reason TEXT,"
+    "  CHECK (issuer IS NOT NULL OR (token_id IS NULL AND subject IS NULL AND issued_before > 0)),"
+    "  CHECK (token_id IS NULL OR subject IS NULL)"
+    ") STRICT;"
+    "CREATE UNIQUE INDEX revocation_what ON revocation (coalesce(issuer, ''), coalesce(token_id, ''),"
+    "  coalesce(subject, ''));";
+
+static const char *const VERSIONS[] = {VERSION_1, VERSION_2};
 
 const struct migrations SCHEMA = {VERSIONS, ARRAY_LEN(VERSIONS)};

@@ -23,6 +23,7 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     "l.job_seq WHERE l.data_node_seq = data_node.seq ORDER BY l.job_seq LIMIT 1)"
 #define SUBMISSION_COLUMNS \
     "seq, id, entity_id, entity_type, entity_config_id, version, submitted_by, status, created_at"
+#define REVOCATION_COLUMNS "seq, id, issuer, token_id, subject, issued_before, created_at, created_by, reason"
 #define AUDIT_COLUMNS                                                                                                \
     "seq, time, outcome, action, target, issuer, subject, token_id, roles, address, request_id, client_request_id, " \
     "method, path, permission, decision_id, reason, detail, status, count, previous, hash"
@@ -140,6 +141,18 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_INTENT_REMOVE, "DELETE FROM publish_intent WHERE seq = ?1")                                                  \
     X(SQL_INTENTS, "SELECT d.id, p.file, d.path FROM publish_intent AS p JOIN data_node AS d ON d.seq = "              \
                    "p.data_node_seq ORDER BY p.seq")                                                                   \
+    /* ---- revocations ---- */                                                                                        \
+    X(SQL_REVOCATION_MAX_SEQ, "SELECT max(seq) FROM revocation")                                                       \
+    X(SQL_REVOCATIONS_BY_SEQ, "SELECT " REVOCATION_COLUMNS                                                             \
+                              " FROM revocation WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3")                   \
+    X(SQL_REVOCATION_BY_ID, "SELECT " REVOCATION_COLUMNS " FROM revocation WHERE id = ?1")                             \
+    X(SQL_REVOCATION_OF, "SELECT " REVOCATION_COLUMNS                                                                  \
+                         " FROM revocation WHERE coalesce(issuer, '') = coalesce(?1, '') AND coalesce(token_id, '') "  \
+                         "= coalesce(?2, '') AND coalesce(subject, '') = coalesce(?3, '')")                            \
+    X(SQL_REVOCATION_ADD, "INSERT INTO revocation (id, issuer, token_id, subject, issued_before, created_at, "         \
+                          "created_by, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                               \
+    X(SQL_REVOCATION_EXTEND, "UPDATE revocation SET issued_before = ?2 WHERE seq = ?1")                                \
+    X(SQL_REVOCATION_DELETE, "DELETE FROM revocation WHERE seq = ?1")                                                  \
     /* ---- audit and idempotency ---- */                                                                              \
     X(SQL_AUDIT_ADD, "INSERT INTO audit (" AUDIT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "    \
                      "?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)")                                         \

@@ -110,10 +110,12 @@ static inline struct world *world_new(void)
     s->refusals = refusal_ledger_new();
     s->quotas = quota_ledger_new(&s->limits);
     s->inflight = inflight_keys_new();
+    s->revocations = revocations_new();
     s->snapshot_lock = &w->lock;
     s->snapshot = &w->snapshot;
     must(store_reader_open(s->store, &w->bench.reader, &fault), &fault);
     w->bench.tokens = token_cache_new(64);
+    token_cache_watch(w->bench.tokens, s->revocations);
     w->bench.snapshot = services_pin(s);
     return w;
 }
@@ -124,6 +126,7 @@ static inline void world_free(struct world *w)
     token_cache_free(w->bench.tokens);
     snapshot_unref(w->bench.snapshot);
     store_close(w->services.store);
+    revocations_free(w->services.revocations);
     refusal_ledger_free(w->services.refusals);
     quota_ledger_free(w->services.quotas);
     inflight_keys_free(w->services.inflight);

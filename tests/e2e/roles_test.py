@@ -21,7 +21,11 @@ ROUTES = [
     ("GET", "/readyz", "public", (200, 200, 200, 200)),
     ("GET", "/.well-known/oauth-protected-resource/api/v1", "public", (200, 200, 200, 200)),
     ("GET", "/api/v1/auth/me/", "any", (200, 200, 200, 200)),
+    ("POST", "/api/v1/auth/can-i/", "any", (400, 400, 400, 400)),
     ("GET", "/api/v1/configs/", "configs:read", (200, 200, 200, 200)),
+    ("GET", "/api/v1/revocations/", "revocations:read", (403, 403, 403, 200)),
+    ("POST", "/api/v1/revocations/", "revocations:write", (403, 403, 403, 400)),
+    ("DELETE", "/api/v1/revocations/{id}/", "revocations:write", (403, 403, 403, 404)),
     ("GET", "/api/v1/tasks/", "tasks:read", (200, 200, 200, 200)),
     ("POST", "/api/v1/tasks/", "tasks:create", (403, 201, 403, 201)),
     ("GET", "/api/v1/tasks/{id}/", "tasks:read", (200, 200, 200, 200)),
@@ -53,6 +57,8 @@ class Matrix(ServerCase):
         if "{id}" not in path:
             return path
         kind = path.split("/")[3]
+        if kind == "revocations":
+            return path.replace("{id}", "REVOCATION_none")
         entity = self.server.create("noop", "TAIPY_ADMIN")["id"] if method == "DELETE" else self.ids[kind]
         return path.replace("{id}", entity)
 

@@ -17,7 +17,7 @@ static const int64_t NOW = 1767323045;
 struct bench {
     struct verifier *verifier;
     struct token_cache *cache;
-    struct issuer issuer;
+    struct issuer *issuer;
 };
 
 static void demand(bool truth)
@@ -30,6 +30,7 @@ static void bench_make(struct bench *b)
 {
     static const char *const audiences[] = {"bailiff"}, *const claims[] = {"/roles", "/realm_access/roles", "/scope"};
     char path[64];
+    struct key_bundle *keys = NULL;
     int fd = memfd_create("keys", MFD_CLOEXEC);
     struct fault fault = {0};
 
@@ -42,7 +43,8 @@ static void bench_make(struct bench *b)
                                      .role_claims = claims,
                                      .role_claim_count = ARRAY_LEN(claims),
                                      .leeway_s = 30};
-    demand(verifier_new(&options, 1, &b->verifier, &fault) && issuer_init(&b->issuer, &options, &fault));
+    demand(verifier_new(&options, 1, &b->verifier, &fault) && issuer_new(&options, &b->issuer, &keys, &fault));
+    key_bundle_unref(keys);
     b->cache = token_cache_new(8);
     close(fd);
 }
@@ -70,8 +72,8 @@ static void judge_unsigned(const struct bench *b, struct span token)
     own(identity_unrefp) struct identity *identity = NULL;
     struct fault fault = {0};
 
-    if (jws_read(token, &jws, &fault) && claims_judge(&b->issuer, jws.claims, jws.type, NOW, &fault) &&
-        claims_identity(&b->issuer, jws.claims, &identity, &fault))
+    if (jws_read(token, &jws, &fault) && claims_judge(b->issuer, jws.claims, jws.type, NOW, &fault) &&
+        claims_identity(b->issuer, jws.claims, &identity, &fault))
         check_identity(identity);
     else
         check_refusal(&fault);

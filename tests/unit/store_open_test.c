@@ -184,9 +184,9 @@ static size_t backups(struct fixture *f, char *ret_first)
 static void an_older_database_is_backed_up_and_migrated(void **state)
 {
     struct fixture *f = *state;
-    const char *const sql[] = {SCHEMA.sql[0], "ALTER TABLE task ADD COLUMN priority INTEGER NOT NULL DEFAULT 3;"
+    const char *const sql[] = {SCHEMA.sql[0], SCHEMA.sql[1], "ALTER TABLE task ADD COLUMN priority INTEGER NOT NULL DEFAULT 3;"
                                               "CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO extra VALUES (7);"};
-    const struct migrations two = {sql, 2};
+    const struct migrations more = {sql, 3};
     char backup[256];
     struct stat st;
 
@@ -194,8 +194,8 @@ static void an_older_database_is_backed_up_and_migrated(void **state)
     fixture_create(f, DOUBLE);
     fixture_close(f);
     assert_int_equal(backups(f, backup), 0);
-    assert_true(prepare_with(f, &two, &f->fault));
-    assert_int_equal(fixture_number(f, "PRAGMA user_version"), 2);
+    assert_true(prepare_with(f, &more, &f->fault));
+    assert_int_equal(fixture_number(f, "PRAGMA user_version"), 3);
     assert_int_equal(fixture_number(f, "SELECT priority FROM task"), 3);
     assert_int_equal(fixture_number(f, "SELECT x FROM extra"), 7);
 
@@ -205,7 +205,7 @@ static void an_older_database_is_backed_up_and_migrated(void **state)
     assert_int_equal(rename(backup, fixture_path(f, "bailiff.db")), 0); /* a backup is a whole database */
     remove(fixture_path(f, "bailiff.db-wal"));
     remove(fixture_path(f, "bailiff.db-shm"));
-    assert_int_equal(fixture_number(f, "PRAGMA user_version"), 1);
+    assert_int_equal(fixture_number(f, "PRAGMA user_version"), SCHEMA.count);
     fixture_open(f);
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM task"), 1);
 
@@ -218,11 +218,11 @@ static void an_older_database_is_backed_up_and_migrated(void **state)
 static void a_migration_that_fails_changes_nothing(void **state)
 {
     struct fixture *f = *state;
-    const char *const broken[] = {SCHEMA.sql[0],
+    const char *const broken[] = {SCHEMA.sql[0], SCHEMA.sql[1],
                                   "CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO nowhere VALUES (1);"};
-    const char *const dangling[] = {SCHEMA.sql[0],
+    const char *const dangling[] = {SCHEMA.sql[0], SCHEMA.sql[1],
                                     "INSERT INTO task_data_node (task_seq, data_node_seq) VALUES (77, 78);"};
-    const struct migrations migrations[] = {{broken, 2}, {dangling, 2}};
+    const struct migrations migrations[] = {{broken, 3}, {dangling, 3}};
 
     fixture_open(f);
     fixture_create(f, DOUBLE);
@@ -231,7 +231,7 @@ static void a_migration_that_fails_changes_nothing(void **state)
         f->fault = (struct fault){0};
         assert_false(prepare_with(f, &migrations[i], &f->fault));
         assert_non_null(strstr(f->fault.message, "was left as it was"));
-        assert_int_equal(fixture_number(f, "PRAGMA user_version"), 1);
+        assert_int_equal(fixture_number(f, "PRAGMA user_version"), SCHEMA.count);
         assert_int_equal(fixture_number(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'extra'"), 0);
         usleep(2000); /* backups are named by the millisecond */
     }

@@ -1,0 +1,242 @@
+"""Single sign-on with two real OpenID providers at once: tokens of both flows, keys that rotate, providers that misbehave.
+
+    /usr/bin/python3 tests/e2e/sso_test.py [-v] [Class.test]
+"""
+
+import base64
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+import unittest
+
+from lib import apps, tokens
+from lib.provider import Provider, wait_for_keys
+from lib.server import Server, wait_until
+
+ME = "/api/v1/auth/me/"
+
+
+def with_header(token, **changes):
+    """The token with another header; its signature is not good any more."""
+    header, rest = token.split(".", 1)
+    changed = {**json.loads(tokens.unb64(header)), **changes}
+    return base64.urlsafe_b64encode(json.dumps(changed).encode()).rstrip(b"=").decode() + "." + rest
+
+
+class SsoCase(unittest.TestCase):
+    """A server and two providers of each class's own."""
+
+    fetching = {"keys_refetch_interval": "1s"}
+    start_first = True  # the providers run when the server starts
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.mkdtemp(prefix="bailiff-sso-")
+        cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
+        cls.server = Server(apps.taipy(os.path.join(folder, "app")), {}, folder)
+        cls.addClassCleanup(cls.server.remove)
+        cls.addClassCleanup(cls.server.kill)
+        cls.providers = [Provider(cls.server, "ES256"), Provider(cls.server, "RS256")]
+        for provider in cls.providers:
+            cls.addClassCleanup(provider.remove)
+            cls.server.settings["issuers"].append({
+                "issuer": provider.issuer, "audiences": [tokens.AUDIENCE], "discovery": "true", "ca_file": "ca.pem", "profile": "at+jwt",
+                "algorithms": ["ES256", "RS256"], "role_claims": ["/realm_access/roles"],
+                "role_map": {"batch-role": "TAIPY_EXECUTOR", "alice-role": "TAIPY_READER", "root-role": "TAIPY_ADMIN"},
+                **cls.fetching,
+            })
+        cls.server.write_config()
+        if cls.start_first:
+            for provider in cls.providers:
+                provider.start()
+        cls.server.start()
+        if cls.start_first:
+            for provider in cls.providers:
+                wait_for_keys(cls.server, provider.issuer)
+
+    @classmethod
+    def tearDownClass(cls):
+        for provider in cls.providers:
+            provider.stop()
+        cls.server.stop()
+
+    def me(self, token):
+        return self.server.request("GET", ME, token=token)
+
+    def check_of(self, provider):
+        checks = self.server.request("GET", "/readyz").json()["checks"]
+        return next(check for check in checks if check.get("issuer") == provider.issuer)
+
+
+class Flows(SsoCase):
+    def test_client_credentials(self):
+        for provider in self.providers:
+            answer = self.me(provider.client_credentials())
+            self.assertEqual(answer.status, 200, answer)
+            me = answer.json()
+            self.assertEqual((me["issuer"], me["client"], me["roles"]), (provider.issuer, "batch", ["TAIPY_EXECUTOR"]))
+
+    def test_authorization_code(self):
+        for provider in self.providers:
+            given = provider.authorization_code("alice")
+            me = self.me(given["access_token"]).json()
+            self.assertEqual((me["issuer"], me["subject"], me["roles"]), (provider.issuer, "alice", ["TAIPY_READER"]))
+            self.assertEqual(self.server.request("POST", "/api/v1/tasks/?config_id=noop", token=given["access_token"]).status, 403)
+            self.assertEqual(self.me(given["id_token"]).status, 401)  # an ID token is no access token
+
+    def test_one_issuers_key_is_not_anothers(self):
+        first, second = (provider.client_credentials() for provider in self.providers)
+        self.assertEqual(self.me(first.split(".")[0] + "." + second.split(".", 1)[1]).status, 401)
+        self.assertEqual(self.me(first.rpartition(".")[0] + "." + second.rpartition(".")[2]).status, 401)
+
+    def test_a_task_of_both(self):
+        reader = self.providers[0].authorization_code("alice")["access_token"]
+        root = self.providers[1].authorization_code("root")["access_token"]
+        task = self.server.request("POST", "/api/v1/tasks/?config_id=noop", token=root)
+        self.assertEqual(task.status, 201, task)
+        read = self.server.request("GET", f"/api/v1/tasks/{task.json()['task']['id']}/", token=reader)
+        self.assertEqual(read.json()["task"]["created_by"], "root")
+
+
+class Rotation(SsoCase):
+    def test_no_false_401_under_load(self):
+        provider = self.providers[0]
+        wrong, stop, asked = [], threading.Event(), []
+
+        def load():
+            while not stop.is_set():
+                answer = self.me(provider.client_credentials())
+                asked.append(1)
+                if answer.status != 200:
+                    wrong.append(answer)
+            self.server.client.close()
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(4):
+            time.sleep(1.5)
+            provider.rotate()
+        time.sleep(1.5)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(wrong, [])
+        self.assertGreater(len(asked), 20)
+
+    def test_a_key_that_was_taken_back_is_refused(self):
+        provider = self.providers[1]
+        old = provider.client_credentials()
+        self.assertEqual(self.me(old).status, 200)
+        provider.rotate(keep=False)
+        self.assertEqual(self.me(provider.client_credentials()).status, 200)
+        refused = self.me(old)
+        self.assertEqual(refused.status, 401)
+        self.assertIn('error="invalid_token"', refused.headers["WWW-Authenticate"])
+
+    def test_keys_that_must_not_be_used_are_skipped(self):
+        provider = self.providers[1]
+        provider.mode("weak")
+        provider.rotate(keep=False)
+        self.assertEqual(self.me(provider.client_credentials()).status, 200)
+        self.assertEqual(self.check_of(provider)["keys"], 1)
+        skipped = [json.loads(line) for line in self.server.log().splitlines() if '"keys.skipped"' in line]
+        for word in ("weak", "encryption", "secret", "malformed", "private", "key 8", "same kid"):
+            self.assertTrue(any(word in json.dumps(line) for line in skipped), f"{word}: {skipped}")
+        provider.mode("ok")
+
+
+class Strangers(SsoCase):
+    fetching = {"keys_refetch_interval": "30s"}
+
+    def test_bogus_key_ids_cost_one_fetch(self):
+        provider = self.providers[0]
+        token = provider.client_credentials()
+        before = provider.counts()
+        statuses = []
+
+        def knock(part):
+            for n in range(part, 10000, 8):
+                statuses.append(self.me(with_header(token, kid=f"bogus-{n}")).status)
+            self.server.client.close()
+
+        started = time.monotonic()
+        threads = [threading.Thread(target=knock, args=(part,)) for part in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        intervals = 1 + int((time.monotonic() - started) / 30)
+        after = provider.counts()
+        self.assertEqual(set(statuses), {401})
+        self.assertLessEqual(after["jwks"] - before["jwks"], intervals)
+        self.assertEqual(self.me(token).status, 200)
+
+
+class Trouble(SsoCase):
+    fetching = {"keys_refetch_interval": "1s", "keys_refresh_max": "1s", "keys_stale_max": "40s"}
+
+    def test_a_provider_that_misbehaves(self):
+        provider, other = self.providers
+        for mode, word in (("garbage", "JSON"), ("redirect", "redirect"), ("huge", "larger"), ("error", "500")):
+            with self.subTest(mode):
+                token = provider.client_credentials()
+                self.assertEqual(self.me(token).status, 200)
+                provider.mode(mode)
+                wait_until(lambda w=word: w in (self.check_of(provider)["reason"] or ""), f"/readyz tells of {mode}", 20)
+                self.assertEqual(self.server.request("GET", "/readyz", None).status, 200)
+                self.assertEqual(self.me(token).status, 200)  # the keys are kept
+                self.assertEqual(self.me(other.client_credentials()).status, 200)
+                provider.mode("ok")
+                wait_for_keys(self.server, provider.issuer)
+
+    def test_a_slow_provider_holds_up_nobody_else(self):
+        provider, other = self.providers
+        provider.mode("slow")
+        try:
+            time.sleep(2)  # it is being asked, and does not answer
+            other.rotate(keep=False)
+            started = time.monotonic()
+            self.assertEqual(self.me(other.client_credentials()).status, 200)
+            self.assertEqual(self.me(with_header(provider.client_credentials(), kid="unknown")).status, 401)
+            self.assertLess(time.monotonic() - started, 8)
+        finally:
+            provider.mode("ok")
+        wait_for_keys(self.server, provider.issuer, 60)
+
+    def test_down_beyond_the_bound(self):
+        provider, other = self.providers
+        token = provider.client_credentials()
+        self.assertEqual(self.me(token).status, 200)
+        wait_for_keys(self.server, provider.issuer, 60)  # they were fetched a moment ago
+        provider.stop()
+        try:
+            time.sleep(4)
+            self.assertEqual(self.me(token).status, 200)
+            self.server.kill()  # what is kept on disk must do
+            self.server.start()
+            self.assertEqual(self.me(token).status, 200)
+            wait_until(lambda: self.me(token).status == 401, "its keys are too old", 60)
+            check = self.check_of(provider)
+            self.assertEqual((check["status"], check["usable"]), ("failed", False))
+            self.assertEqual(self.me(other.client_credentials()).status, 200)
+        finally:
+            provider.start()
+        wait_until(lambda: self.me(provider.client_credentials()).status == 200, "the provider is believed again", 60)
+
+
+class LateProviders(SsoCase):
+    start_first = False
+
+    def test_a_server_that_starts_first(self):
+        provider = self.providers[0]
+        self.assertFalse(self.check_of(provider)["usable"])
+        provider.start()
+        wait_until(lambda: self.me(provider.client_credentials()).status == 200, "its tokens are taken", 30)
+
+
+if __name__ == "__main__":
+    unittest.main()
