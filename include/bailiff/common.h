@@ -16,30 +16,30 @@
 #define printf_like(text, first) __attribute__((__format__(__printf__, text, first)))
 
 /* Hands a pointer on to its new owner and leaves NULL behind: `*ret_x = give(x);` */
-#define give(p)                                                                                                        \
-    ({                                                                                                                 \
-        __auto_type give_from = &(p);                                                                                  \
-        __auto_type give_value = *give_from;                                                                           \
-        *give_from = NULL;                                                                                             \
-        give_value;                                                                                                    \
+#define give(p)                              \
+    ({                                       \
+        __auto_type give_from = &(p);        \
+        __auto_type give_value = *give_from; \
+        *give_from = NULL;                   \
+        give_value;                          \
     })
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define KIB(n) ((size_t)(n) << 10)
 #define MIB(n) ((size_t)(n) << 20)
-#define MIN(a, b)                                                                                                      \
-    ({                                                                                                                 \
-        __auto_type min_a = (a);                                                                                       \
-        __auto_type min_b = (b);                                                                                       \
-        min_a < min_b ? min_a : min_b;                                                                                 \
+#define MIN(a, b)                      \
+    ({                                 \
+        __auto_type min_a = (a);       \
+        __auto_type min_b = (b);       \
+        min_a < min_b ? min_a : min_b; \
     })
-#define MAX(a, b)                                                                                                      \
-    ({                                                                                                                 \
-        __auto_type max_a = (a);                                                                                       \
-        __auto_type max_b = (b);                                                                                       \
-        max_a > max_b ? max_a : max_b;                                                                                 \
+#define MAX(a, b)                      \
+    ({                                 \
+        __auto_type max_a = (a);       \
+        __auto_type max_b = (b);       \
+        max_a > max_b ? max_a : max_b; \
     })
-#define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+#define container_of(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
 
 /* Never NULL; abort when there is no memory. Free with free(). */
 void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));

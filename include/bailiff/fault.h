@@ -27,8 +27,8 @@ enum fault_kind {
 struct fault {
     enum fault_kind kind;
     unsigned retry_after_s; /* TOO_MANY, UNAVAILABLE: when to come back; else 0 */
-    char message[512];      /* one sentence for the client or operator: what, where, what to do. No secret, no internals. */
-    char detail[512];       /* for the log; may name files, SQL, errno; may be empty */
+    char message[512]; /* one sentence for the client or operator: what, where, what to do. No secret, no internals. */
+    char detail[512];  /* for the log; may name files, SQL, errno; may be empty */
 };
 
 /* Fill a fault; always return false, so that an error path is `return fault_set(…);`. fault may be NULL.

@@ -126,13 +126,13 @@ struct exchange {
     struct identity *identity; /* counted */
     struct decision decision;
     struct scope scope;
-    struct fault fault; /* why it was refused or failed: for log and audit */
-    bool refused_singly;     /* … by a record of its own, not in a counted one */
-    bool refused;       /* by a stage: recorded as a refusal */
-    bool audited;       /* its record has been queued with its change */
-    bool quota_held;    /* by the quota stage, to be given back */
+    struct fault fault;  /* why it was refused or failed: for log and audit */
+    bool refused_singly; /* … by a record of its own, not in a counted one */
+    bool refused;        /* by a stage: recorded as a refusal */
+    bool audited;        /* its record has been queued with its change */
+    bool quota_held;     /* by the quota stage, to be given back */
     bool idempotent;
-    const void *replay;      /* a stored answer that the handler must bring up to date (Prefer: wait), or NULL */
+    const void *replay; /* a stored answer that the handler must bring up to date (Prefer: wait), or NULL */
     uint8_t idempotency_key[32], idempotency_request[32];
     exchange_fn after_commit; /* handlers': what follows a change */
     void *handler_data;       /* handlers': what they keep between turns, in the arena */

@@ -20,15 +20,16 @@ struct jobs_options {
     const char *work_folder;    /* the child runner's */
     uid_t run_as_uid;           /* the child's user, if we are root; 0: the same */
     gid_t run_as_gid;
-    bool allow_same_user;       /* execution.same_user: unsafe */
+    bool allow_same_user;         /* execution.same_user: unsafe */
     const char *python, *package; /* interpreter, folder that holds bailiff_runner: absolute */
-    const char *const *environment; /* "NAME=value": what users' code gets besides; of the child only. Must outlive the jobs */
+    const char *const
+        *environment; /* "NAME=value": what users' code gets besides; of the child only. Must outlive the jobs */
     size_t environment_count;
-    unsigned workers_max;       /* attempts at once; 0: the manifest's, else one a core */
+    unsigned workers_max; /* attempts at once; 0: the manifest's, else one a core */
     uint64_t log_max_bytes, output_max_bytes;
-    unsigned grace_ms;          /* between SIGTERM and SIGKILL */
-    bool restart_lost;          /* lost attempts and jobs found RUNNING at start begin again; else FAILED */
-    unsigned attempts_max;      /* of lost attempts of one job */
+    unsigned grace_ms;     /* between SIGTERM and SIGKILL */
+    bool restart_lost;     /* lost attempts and jobs found RUNNING at start begin again; else FAILED */
+    unsigned attempts_max; /* of lost attempts of one job */
     struct log *log;
 };
 
@@ -37,11 +38,14 @@ struct jobs;
 must_check bool jobs_new(const struct jobs_options *options, struct jobs **ret_jobs, struct fault *fault);
 /* Has the runner read an application (.toml), checks the manifest, copies the defaults into storage. Blocking; before jobs_start.
  * `errors` gets every complaint as "file:line: message\n". */
-must_check bool jobs_load(struct jobs *jobs, const char *application, struct manifest **ret_manifest, struct text *errors,
-                          struct fault *fault);
+must_check bool jobs_load(struct jobs *jobs, const char *application, struct manifest **ret_manifest,
+                          struct text *errors, struct fault *fault);
 /* Recovers the store's jobs and starts the thread. The manifest must outlive it. */
-must_check bool jobs_start(struct jobs *jobs, struct store *store, const struct manifest *manifest, struct fault *fault);
-void jobs_stop(struct jobs *jobs); /* starts nothing more; what runs is ended and becomes PENDING again; joins the thread; NULL ok */
+must_check bool jobs_start(struct jobs *jobs, struct store *store, const struct manifest *manifest,
+                           struct fault *fault);
+void jobs_stop(
+    struct jobs
+        *jobs); /* starts nothing more; what runs is ended and becomes PENDING again; joins the thread; NULL ok */
 void jobs_free(struct jobs *jobs);
 
 /* The store's on_jobs (arg is the struct jobs). */
@@ -71,12 +75,12 @@ void jobs_get_health(struct jobs *jobs, struct jobs_health *ret_health); /* any 
 
 /* ---- the other processes; each returns an exit status ---- */
 struct runner_options {
-    int socket_fd;            /* connected to the server (child); -1: listen on socket_path */
+    int socket_fd; /* connected to the server (child); -1: listen on socket_path */
     const char *socket_path;
     const char *work_folder;
-    const char *program;      /* this binary, for keepers */
-    uid_t server_uid;         /* peer that may connect; ignored with socket_fd */
-    uid_t run_as_uid;         /* --uid, --gid: whom to become first of all; 0: nobody else */
+    const char *program; /* this binary, for keepers */
+    uid_t server_uid;    /* peer that may connect; ignored with socket_fd */
+    uid_t run_as_uid;    /* --uid, --gid: whom to become first of all; 0: nobody else */
     gid_t run_as_gid;
     const char *const *environment; /* "NAME=value": passed on to whatever runs users' code */
     size_t environment_count;

@@ -28,15 +28,15 @@ bool json_member_bool(const json_t *object, const char *key, bool absent, bool *
 json_t *json_pointer(const json_t *document, const char *pointer);
 
 /* ---- writing ---- Commas are placed by looking at the last byte written, so pieces can be composed freely. */
-void jw_open(struct text *t, char bracket);   /* '{' or '[' */
-void jw_close(struct text *t, char bracket);  /* '}' or ']' */
-void jw_key(struct text *t, const char *key); /* plain ASCII key, written as it stands */
-void jw_string(struct text *t, const char *s);            /* NULL writes null; bytes that are no UTF-8 become U+FFFD */
+void jw_open(struct text *t, char bracket);    /* '{' or '[' */
+void jw_close(struct text *t, char bracket);   /* '}' or ']' */
+void jw_key(struct text *t, const char *key);  /* plain ASCII key, written as it stands */
+void jw_string(struct text *t, const char *s); /* NULL writes null; bytes that are no UTF-8 become U+FFFD */
 void jw_string_len(struct text *t, const char *s, size_t len);
 void jw_int(struct text *t, int64_t n);
 void jw_bool(struct text *t, bool b);
 void jw_null(struct text *t);
-void jw_time(struct text *t, int64_t wall_ms);            /* RFC 3339 string; 0 writes null */
+void jw_time(struct text *t, int64_t wall_ms);             /* RFC 3339 string; 0 writes null */
 void jw_raw(struct text *t, const char *json, size_t len); /* a value that is JSON already */
 /* key and value at once */
 void jw_member_string(struct text *t, const char *key, const char *s);

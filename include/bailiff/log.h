@@ -26,8 +26,8 @@ bool log_enabled(const struct log *log, enum log_level level);
 void log_fields(struct log *log, enum log_level level, const char *event, const char *message,
                 const struct log_field *fields, size_t count);
 /* log_write(log, LOG_INFO, "server.started", "Listening.", L_INT("port", 8443)); log may be NULL. */
-#define log_write(log, level, event, message, ...)                                                                     \
-    log_fields((log), (level), (event), (message), (const struct log_field[]){__VA_ARGS__},                            \
+#define log_write(log, level, event, message, ...)                                          \
+    log_fields((log), (level), (event), (message), (const struct log_field[]){__VA_ARGS__}, \
                sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 
 /* Formats a line (newline included) into out without writing it: for a buffer that a loop writes once a turn. */

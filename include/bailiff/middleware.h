@@ -12,9 +12,9 @@ enum flow peer_limits_enter(struct exchange *x); /* by address, before any crypt
 enum flow authn_enter(struct exchange *x);       /* bearer token → identity; RFC 6750 */
 enum flow quota_enter(struct exchange *x);       /* by issuer and subject */
 void quota_done(struct exchange *x);
-enum flow authz_enter(struct exchange *x);       /* permission → decision and scope */
-enum flow body_enter(struct exchange *x);        /* limit and content type of the row */
-enum flow replay_enter(struct exchange *x);      /* Idempotency-Key: look-up only */
+enum flow authz_enter(struct exchange *x);  /* permission → decision and scope */
+enum flow body_enter(struct exchange *x);   /* limit and content type of the row */
+enum flow replay_enter(struct exchange *x); /* Idempotency-Key: look-up only */
 void replay_done(struct exchange *x);
 
 struct refusal_ledger *refusal_ledger_new(void);

@@ -16,33 +16,33 @@ void entity_id_make(const char *prefix, const char *config_id, char out[static E
 bool entity_id_valid(struct span id); /* [A-Za-z0-9_-]{1,200}: anything else cannot exist */
 
 /* ---- enumerations: X(enum name, wire name) ---- */
-#define JOB_STATUSES(X)                                                                                                \
-    X(JOB_SUBMITTED, "SUBMITTED")                                                                                      \
-    X(JOB_BLOCKED, "BLOCKED")                                                                                          \
-    X(JOB_PENDING, "PENDING")                                                                                          \
-    X(JOB_RUNNING, "RUNNING")                                                                                          \
-    X(JOB_CANCELED, "CANCELED")                                                                                        \
-    X(JOB_FAILED, "FAILED")                                                                                            \
-    X(JOB_COMPLETED, "COMPLETED")                                                                                      \
-    X(JOB_SKIPPED, "SKIPPED")                                                                                          \
+#define JOB_STATUSES(X)           \
+    X(JOB_SUBMITTED, "SUBMITTED") \
+    X(JOB_BLOCKED, "BLOCKED")     \
+    X(JOB_PENDING, "PENDING")     \
+    X(JOB_RUNNING, "RUNNING")     \
+    X(JOB_CANCELED, "CANCELED")   \
+    X(JOB_FAILED, "FAILED")       \
+    X(JOB_COMPLETED, "COMPLETED") \
+    X(JOB_SKIPPED, "SKIPPED")     \
     X(JOB_ABANDONED, "ABANDONED")
-#define SUBMISSION_STATUSES(X)                                                                                         \
-    X(SUBMISSION_SUBMITTED, "SUBMITTED")                                                                               \
-    X(SUBMISSION_BLOCKED, "BLOCKED")                                                                                   \
-    X(SUBMISSION_PENDING, "PENDING")                                                                                   \
-    X(SUBMISSION_RUNNING, "RUNNING")                                                                                   \
-    X(SUBMISSION_CANCELED, "CANCELED")                                                                                 \
-    X(SUBMISSION_FAILED, "FAILED")                                                                                     \
-    X(SUBMISSION_COMPLETED, "COMPLETED")                                                                               \
+#define SUBMISSION_STATUSES(X)           \
+    X(SUBMISSION_SUBMITTED, "SUBMITTED") \
+    X(SUBMISSION_BLOCKED, "BLOCKED")     \
+    X(SUBMISSION_PENDING, "PENDING")     \
+    X(SUBMISSION_RUNNING, "RUNNING")     \
+    X(SUBMISSION_CANCELED, "CANCELED")   \
+    X(SUBMISSION_FAILED, "FAILED")       \
+    X(SUBMISSION_COMPLETED, "COMPLETED") \
     X(SUBMISSION_UNDEFINED, "UNDEFINED")
-#define SCOPES(X)                                                                                                      \
-    X(SCOPE_SCENARIO, "SCENARIO")                                                                                      \
-    X(SCOPE_CYCLE, "CYCLE")                                                                                            \
+#define SCOPES(X)                 \
+    X(SCOPE_SCENARIO, "SCENARIO") \
+    X(SCOPE_CYCLE, "CYCLE")       \
     X(SCOPE_GLOBAL, "GLOBAL")
-#define STORAGE_TYPES(X)                                                                                               \
-    X(STORAGE_PICKLE, "pickle")                                                                                        \
-    X(STORAGE_JSON, "json")                                                                                            \
-    X(STORAGE_CSV, "csv")                                                                                              \
+#define STORAGE_TYPES(X)        \
+    X(STORAGE_PICKLE, "pickle") \
+    X(STORAGE_JSON, "json")     \
+    X(STORAGE_CSV, "csv")       \
     X(STORAGE_IN_MEMORY, "in_memory")
 #define X(name, wire) name,
 enum job_status { JOB_STATUSES(X) JOB_STATUS_COUNT };
@@ -87,9 +87,9 @@ struct job {
     const char *id, *task_id, *task_config_id, *submission_id, *version, *owner_id;
     enum job_status status;
     bool force, cancel_requested;
-    int attempt;     /* 0: not started yet */
-    int exit_code;   /* valid if exited */
-    int signal;      /* valid if signaled */
+    int attempt;   /* 0: not started yet */
+    int exit_code; /* valid if exited */
+    int signal;    /* valid if signaled */
     bool exited, signaled;
     int64_t created_at_ms, started_at_ms, ended_at_ms, duration_ms;
     const char *worker, *progress, *submitted_by, *stacktrace, *error; /* NULL: none */
@@ -110,11 +110,11 @@ struct data_node {
     enum storage_type storage_type;
     struct id_list parent_ids; /* tasks that use it */
     int64_t created_at_ms, last_edit_ms /* 0: never written */, validity_period_ms /* 0: for ever */;
-    bool edit_in_progress;      /* an unfinished job will write it */
-    const char *editor_id;      /* that job, or NULL */
-    const char *file;           /* below the storage folder: the value's immutable file; NULL: none */
-    const char *path;           /* a file of the user's own, or NULL */
-    const char *properties;     /* JSON object */
+    bool edit_in_progress;  /* an unfinished job will write it */
+    const char *editor_id;  /* that job, or NULL */
+    const char *file;       /* below the storage folder: the value's immutable file; NULL: none */
+    const char *path;       /* a file of the user's own, or NULL */
+    const char *properties; /* JSON object */
 };
 
 /* ---- the application: what can be created. Immutable once loaded. ---- */
@@ -125,8 +125,8 @@ struct data_node_config {
     const char *default_file; /* name below the folder of defaults (as loaded) or below storage (once stored); NULL */
     const char *path;         /* absolute, or NULL */
     int64_t validity_period_ms;
-    const char *properties;   /* JSON object text */
-    size_t line;              /* in the application's file; 0: unknown */
+    const char *properties; /* JSON object text */
+    size_t line;            /* in the application's file; 0: unknown */
 };
 struct task_config {
     const char *id;
@@ -136,7 +136,7 @@ struct task_config {
     const struct data_node_config **inputs, **outputs;
     size_t input_count, output_count;
     bool skippable;
-    int64_t timeout_ms; /* 0: none */
+    int64_t timeout_ms;    /* 0: none */
     enum data_scope scope; /* the narrowest of its data nodes'; GLOBAL without any */
 };
 struct sequence_config {
@@ -175,11 +175,11 @@ must_check bool manifest_read(struct span json, struct manifest **ret, struct fa
 struct identity { /* immutable, counted; any thread */
     unsigned references;
     char *issuer, *subject;
-    char *token_id;      /* jti, or NULL */
-    char *client;        /* azp or client_id, or NULL */
+    char *token_id; /* jti, or NULL */
+    char *client;   /* azp or client_id, or NULL */
     int64_t issued_at_s, expires_at_s;
     int64_t good_until_s; /* expires_at_s and the issuer's leeway */
-    char **roles;        /* ours, after mapping; sorted, no duplicates */
+    char **roles;         /* ours, after mapping; sorted, no duplicates */
     size_t role_count;
 };
 struct identity *identity_ref(struct identity *i);
@@ -189,8 +189,9 @@ void identity_unref(struct identity *i); /* NULL ok */
 struct revocation {
     int64_t seq; /* position in the store */
     const char *id;
-    const char *issuer, *token_id, *subject; /* NULL: any; token_id and subject exclude each other, and need an issuer */
-    int64_t issued_before_s;                 /* tokens whose iat is earlier, or missing; 0: whenever they were issued */
+    const char *issuer, *token_id,
+        *subject;            /* NULL: any; token_id and subject exclude each other, and need an issuer */
+    int64_t issued_before_s; /* tokens whose iat is earlier, or missing; 0: whenever they were issued */
     int64_t created_at_ms;
     const char *created_by, *reason; /* reason: NULL: none */
 };
@@ -211,15 +212,15 @@ bool scope_allows(const struct scope *scope, const char *owner_id);
 
 /* ---- what an audit record will say; the writer adds sequence, time, outcome and hashes ---- */
 struct audit_draft {
-    const char *action;    /* "task.create", "job.cancel", "request.refuse", "server.start" … */
-    const char *target;    /* id of what it was done to, or NULL */
+    const char *action; /* "task.create", "job.cancel", "request.refuse", "server.start" … */
+    const char *target; /* id of what it was done to, or NULL */
     const char *issuer, *subject, *token_id, *roles /* space-separated */;
-    const char *address;   /* client */
+    const char *address; /* client */
     const char *request_id, *client_request_id, *method, *path;
     const char *permission, *decision_id, *reason;
-    const char *detail;    /* JSON object or NULL */
-    int status;            /* HTTP status answered, where there is one; 0 otherwise */
-    uint64_t count;        /* of a counted record; 1 otherwise (0 is read as 1) */
+    const char *detail; /* JSON object or NULL */
+    int status;         /* HTTP status answered, where there is one; 0 otherwise */
+    uint64_t count;     /* of a counted record; 1 otherwise (0 is read as 1) */
 };
 
 #endif

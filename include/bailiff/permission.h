@@ -7,17 +7,17 @@
 #include "bailiff/common.h"
 
 /* X(enum name, name in the policy file, what it allows) */
-#define PERMISSIONS(X)                                                                                                 \
-    X(TASKS_READ, "tasks:read", "list and read tasks")                                                                 \
-    X(TASKS_CREATE, "tasks:create", "create tasks from a configuration")                                               \
-    X(TASKS_DELETE, "tasks:delete", "delete tasks")                                                                    \
-    X(TASKS_SUBMIT, "tasks:submit", "submit tasks for execution")                                                      \
-    X(JOBS_READ, "jobs:read", "list and read jobs and their logs")                                                     \
-    X(JOBS_CANCEL, "jobs:cancel", "cancel jobs")                                                                       \
-    X(DATANODES_READ, "datanodes:read", "list data nodes and read their data")                                         \
-    X(CONFIGS_READ, "configs:read", "list the application's configurations")                                           \
-    X(REVOCATIONS_READ, "revocations:read", "list revoked tokens")                                                     \
-    X(REVOCATIONS_WRITE, "revocations:write", "revoke tokens, and take that back")                                     \
+#define PERMISSIONS(X)                                                             \
+    X(TASKS_READ, "tasks:read", "list and read tasks")                             \
+    X(TASKS_CREATE, "tasks:create", "create tasks from a configuration")           \
+    X(TASKS_DELETE, "tasks:delete", "delete tasks")                                \
+    X(TASKS_SUBMIT, "tasks:submit", "submit tasks for execution")                  \
+    X(JOBS_READ, "jobs:read", "list and read jobs and their logs")                 \
+    X(JOBS_CANCEL, "jobs:cancel", "cancel jobs")                                   \
+    X(DATANODES_READ, "datanodes:read", "list data nodes and read their data")     \
+    X(CONFIGS_READ, "configs:read", "list the application's configurations")       \
+    X(REVOCATIONS_READ, "revocations:read", "list revoked tokens")                 \
+    X(REVOCATIONS_WRITE, "revocations:write", "revoke tokens, and take that back") \
     X(HEALTH_DETAILS, "health:details", "see the reasons behind /readyz")
 
 enum permission {

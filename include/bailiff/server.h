@@ -9,35 +9,36 @@
 #include "bailiff/log.h"
 
 struct listener_options {
-    const char *address;     /* IP address, or absolute path of a Unix socket */
-    unsigned port;           /* 0 for a Unix socket; in tests 0 with an address: any free port */
-    bool tls;                /* false only on loopback or a Unix socket */
+    const char *address;                     /* IP address, or absolute path of a Unix socket */
+    unsigned port;                           /* 0 for a Unix socket; in tests 0 with an address: any free port */
+    bool tls;                                /* false only on loopback or a Unix socket */
     const char *certificate_file, *key_file; /* PEM; chain behind the certificate */
-    const char *client_ca_file; /* set: a client certificate is required, and HTTP/2 is offered */
-    const char *ocsp_file;      /* DER; stapled while it is valid; NULL: none */
-    bool proxy_protocol;        /* each connection begins with a PROXY header (version 2) of a trusted proxy */
-    const char *where;       /* "bailiff.yaml:12" */
+    const char *client_ca_file;              /* set: a client certificate is required, and HTTP/2 is offered */
+    const char *ocsp_file;                   /* DER; stapled while it is valid; NULL: none */
+    bool proxy_protocol; /* each connection begins with a PROXY header (version 2) of a trusted proxy */
+    const char *where;   /* "bailiff.yaml:12" */
 };
 
 struct server_options {
     const struct listener_options *listeners;
     size_t listener_count;
-    unsigned loops;             /* 0: one a core */
+    unsigned loops;                       /* 0: one a core */
     unsigned connections_max;             /* in all */
     unsigned connections_per_address_max; /* IPv6: per /64; 0: no limit. Trusted proxies themselves are not counted */
     unsigned handshakes_max;              /* TLS handshakes at once; beyond it the oldest goes */
     unsigned handshake_timeout_ms;        /* PROXY header and TLS handshake together */
     unsigned idle_timeout_ms;             /* until the first byte of a request, also of the first one */
     unsigned head_timeout_ms, body_timeout_ms; /* from their first byte to their last */
-    unsigned write_timeout_ms;            /* for a client to take a piece of an answer (16 to 64 KiB) */
+    unsigned write_timeout_ms;                 /* for a client to take a piece of an answer (16 to 64 KiB) */
     unsigned drain_timeout_ms;
-    uint64_t memory_budget;               /* for connections and bodies together: see server_memory_needed */
+    uint64_t memory_budget;                        /* for connections and bodies together: see server_memory_needed */
     unsigned streams_max, streams_per_subject_max; /* answers that are produced piece by piece, at once; 0: no limit */
-    unsigned http2_resets_max;            /* streams that one connection may abort */
-    const char *const *trusted_proxies;   /* addresses, ranges, "unix": their PROXY header and X-Forwarded-For are believed */
+    unsigned http2_resets_max;                     /* streams that one connection may abort */
+    const char *const
+        *trusted_proxies; /* addresses, ranges, "unix": their PROXY header and X-Forwarded-For are believed */
     size_t trusted_proxy_count;
-    unsigned ticket_period_ms;            /* how long a key makes session tickets; 0: an hour */
-    size_t body_max;            /* the largest of all routes' limits */
+    unsigned ticket_period_ms; /* how long a key makes session tickets; 0: an hour */
+    size_t body_max;           /* the largest of all routes' limits */
     const struct chain *chain;
     const struct services *services;
     struct bench *(*bench_new)(const struct services *services, struct fault *fault); /* on the loop's thread */
@@ -46,7 +47,7 @@ struct server_options {
     void (*refused)(const struct services *services, const char *address, const char *reason, int status,
                     const char *request_id);
     void (*bench_turn_end)(struct bench *bench); /* once a loop turn, before completions are delivered */
-    struct log *log;            /* events and the access log */
+    struct log *log;                             /* events and the access log */
     bool access_log;
 };
 

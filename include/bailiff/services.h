@@ -42,14 +42,14 @@ struct services {
     const char *const *cors_origins;
     size_t cors_origin_count;
     struct rate_limits limits;
-    bool same_user;          /* /readyz says so */
+    bool same_user;                  /* /readyz says so */
     struct refusal_ledger *refusals; /* middleware's: counts what is not recorded singly */
     struct quota_ledger *quotas;     /* middleware's: by address and by subject */
     struct keyring *keyring;         /* NULL: no keys are fetched */
     struct revocations *revocations; /* NULL: none are watched */
     struct inflight_keys *inflight;  /* middleware's: Idempotency-Keys in progress */
     pthread_mutex_t *snapshot_lock;
-    struct snapshot **snapshot;      /* the current one */
+    struct snapshot **snapshot; /* the current one */
 };
 struct snapshot *services_pin(const struct services *services); /* any thread; unref it */
 

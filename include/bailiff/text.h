@@ -22,8 +22,8 @@ static inline bool span_is(struct span a, const char *s)
 {
     return span_eq(a, span_of(s));
 }
-bool span_ieq(struct span a, struct span b);      /* ASCII case-insensitive */
-struct span span_trim(struct span s);             /* without leading and trailing SP and HTAB (RFC 9110 OWS) */
+bool span_ieq(struct span a, struct span b); /* ASCII case-insensitive */
+struct span span_trim(struct span s);        /* without leading and trailing SP and HTAB (RFC 9110 OWS) */
 bool span_cut(struct span *rest, char separator, struct span *ret_part); /* next part of a list; false at the end */
 bool span_to_u64(struct span s, uint64_t max, uint64_t *ret); /* decimal digits only, no sign, no blanks, <= max */
 
@@ -50,8 +50,8 @@ static inline struct span text_span(const struct text *t)
 struct arena {
     struct arena_block *blocks;
 };
-void arena_done(struct arena *a); /* frees all; usable again */
-void *arena_alloc(struct arena *a, size_t size); /* zeroed, aligned for anything */
+void arena_done(struct arena *a);                   /* frees all; usable again */
+void *arena_alloc(struct arena *a, size_t size);    /* zeroed, aligned for anything */
 char *arena_strdup(struct arena *a, const char *s); /* NULL stays NULL */
 char *arena_strndup(struct arena *a, const char *s, size_t len);
 char *arena_printf(struct arena *a, const char *format, ...) printf_like(2, 3);
@@ -64,9 +64,10 @@ bool hex_decode(struct span s, uint8_t *out, size_t len); /* exactly 2 * len low
 void base64url_encode(const uint8_t *data, size_t len, struct text *out);
 must_check bool base64url_decode(struct span s, uint8_t *out, size_t cap, size_t *ret_len);
 
-bool utf8_valid(const char *s, size_t len);       /* RFC 3629: no surrogates, no overlong forms */
-bool text_is_visible_ascii(struct span s);        /* 0x21 … 0x7e only, not empty */
-bool text_is_identifier(struct span s);           /* [A-Za-z_][A-Za-z0-9_]*, at most 128 */
-const char *text_nearest(const char *wanted, const char *const *names, size_t count); /* "did you mean"; NULL if none is near */
+bool utf8_valid(const char *s, size_t len); /* RFC 3629: no surrogates, no overlong forms */
+bool text_is_visible_ascii(struct span s);  /* 0x21 … 0x7e only, not empty */
+bool text_is_identifier(struct span s);     /* [A-Za-z_][A-Za-z0-9_]*, at most 128 */
+const char *text_nearest(const char *wanted, const char *const *names,
+                         size_t count); /* "did you mean"; NULL if none is near */
 
 #endif

@@ -17,7 +17,7 @@ struct parcel {
 struct inbox;
 /* wake is called from any thread after a post to an empty inbox; it must make the owner call inbox_drain soon. */
 struct inbox *inbox_new(void (*wake)(void *arg), void *arg);
-void inbox_free(struct inbox *inbox); /* must be empty, nobody posts any more */
+void inbox_free(struct inbox *inbox);                        /* must be empty, nobody posts any more */
 void inbox_post(struct inbox *inbox, struct parcel *parcel); /* any thread; order of posts is kept */
 size_t inbox_drain(struct inbox *inbox); /* owner's thread; delivers all there is at entry; returns how many */
 
@@ -28,7 +28,8 @@ struct ticket *ticket_new(struct inbox *home, void (*resume)(void *waiter), void
 void ticket_set_payload(struct ticket *ticket, void *payload, void (*free_payload)(void *payload));
 void *ticket_payload(const struct ticket *ticket);
 void ticket_complete(struct ticket *ticket); /* worker, any thread, exactly once: gives up the worker's hold */
-void ticket_abandon(struct ticket *ticket);  /* waiter's thread, before or after resume: gives up the waiter's hold; NULL ok */
+void ticket_abandon(
+    struct ticket *ticket); /* waiter's thread, before or after resume: gives up the waiter's hold; NULL ok */
 bool ticket_abandoned(const struct ticket *ticket); /* a hint for the worker: nobody waits any more */
 
 #endif

@@ -3,9 +3,9 @@
 static const char *const SAME_USER[] = {"forbidden", "unsafe", NULL};
 static const char *const LOST_JOBS[] = {"restart", "fail", NULL};
 static const char *const PROFILES[] = {[TOKEN_PROFILE_JWT] = "jwt", [TOKEN_PROFILE_AT_JWT] = "at+jwt", NULL};
-static const char *const PRESETS[] = {[PRESET_NONE] = "none",   [PRESET_KEYCLOAK] = "keycloak", [PRESET_ENTRA] = "entra",
-                                      [PRESET_OKTA] = "okta",   [PRESET_AUTH0] = "auth0",       [PRESET_GOOGLE] = "google",
-                                      [PRESET_COUNT] = NULL};
+static const char *const PRESETS[] = {
+    [PRESET_NONE] = "none",   [PRESET_KEYCLOAK] = "keycloak", [PRESET_ENTRA] = "entra", [PRESET_OKTA] = "okta",
+    [PRESET_AUTH0] = "auth0", [PRESET_GOOGLE] = "google",     [PRESET_COUNT] = NULL};
 static const char *const TOKEN_USES[] = {"any", "access", NULL};
 static const char *const WIRES[] = {[WIRE_DOCUMENTED] = "documented", [WIRE_TAIPY] = "taipy", NULL};
 static const char *const PROXY_PROTOCOLS[] = {"none", "v2", NULL};

@@ -4,7 +4,8 @@
 /* U+2028 … U+202E and U+2066 … U+2069: line separators and overrides of writing direction, which make a log show another name. */
 static bool misleads(const unsigned char *p)
 {
-    return p[0] == 0xe2 && ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) || (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));
+    return p[0] == 0xe2 &&
+           ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) || (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));
 }
 
 bool plain_text(const char *s, size_t max)

@@ -153,7 +153,8 @@ bool time_parse(const char *s, size_t len, int64_t *ret_wall_ms)
     if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 60 ||
         day > month_days[month - 1] + (unsigned)(month == 2 && leap))
         return false;
-    int64_t seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + (second < 60 ? second : 59);
+    int64_t seconds =
+        days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + (second < 60 ? second : 59);
     *ret_wall_ms = (seconds - offset * 60) * 1000 + ms;
     return true;
 }

@@ -103,7 +103,11 @@ bool base64url_decode(struct span s, uint8_t *out, size_t cap, size_t *ret_len)
 static size_t utf8_sequence(const unsigned char *s, size_t len)
 {
     unsigned char a = s[0];
-    size_t need = a < 0x80 ? 1 : a >= 0xc2 && a <= 0xdf ? 2 : a >= 0xe0 && a <= 0xef ? 3 : a >= 0xf0 && a <= 0xf4 ? 4 : 0;
+    size_t need = a < 0x80                 ? 1
+                  : a >= 0xc2 && a <= 0xdf ? 2
+                  : a >= 0xe0 && a <= 0xef ? 3
+                  : a >= 0xf0 && a <= 0xf4 ? 4
+                                           : 0;
 
     if (need == 0 || need > len)
         return 0;

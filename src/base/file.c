@@ -113,7 +113,8 @@ bool file_read_secret(const char *path, size_t max, struct text *ret_content, st
     if (!open_regular(path, 0, &fd, &st, fault))
         return false;
     if (st.st_uid != 0 && st.st_uid != geteuid())
-        return fault_set(fault, FAULT_INVALID, "%s holds a secret but belongs to another user; chown it to this one.", path);
+        return fault_set(fault, FAULT_INVALID, "%s holds a secret but belongs to another user; chown it to this one.",
+                         path);
     unsigned forbidden = st.st_uid == 0 && geteuid() != 0 ? 037 : 077;
     if (st.st_mode & forbidden)
         return fault_set(fault, FAULT_INVALID, "%s holds a secret but others can read it (mode %04o); run: chmod %s %s",

@@ -52,8 +52,9 @@ bool json_read(struct span s, const char *what, json_t **ret_value, struct fault
 
     if (deep >= 0) {
         struct place p = place_of(s, (size_t)deep);
-        return fault_set(fault, FAULT_INVALID, "%s is nested too deeply at line %u, column %u: %d levels are the limit.",
-                         what, p.line, p.column, JSON_DEPTH_MAX);
+        return fault_set(fault, FAULT_INVALID,
+                         "%s is nested too deeply at line %u, column %u: %d levels are the limit.", what, p.line,
+                         p.column, JSON_DEPTH_MAX);
     }
     json_t *value = json_loadb(s.data ? s.data : "", s.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (value) {
@@ -89,7 +90,8 @@ bool json_read(struct span s, const char *what, json_t **ret_value, struct fault
     }
     struct place p = place_of(s, error.position > 0 ? (size_t)error.position : 0);
     return fault_set(fault, FAULT_INVALID, "%s is not valid JSON at line %u, column %u: %s.", what,
-                     error.line > 0 ? (unsigned)error.line : p.line, error.column > 0 ? (unsigned)error.column : p.column, why);
+                     error.line > 0 ? (unsigned)error.line : p.line,
+                     error.column > 0 ? (unsigned)error.column : p.column, why);
 }
 
 const char *json_member_string(const json_t *object, const char *key, bool *ok)

@@ -146,8 +146,7 @@ bool span_to_u64(struct span s, uint64_t max, uint64_t *ret)
     for (size_t i = 0; i < s.len; i++) {
         if (s.data[i] < '0' || s.data[i] > '9')
             return false;
-        if (__builtin_mul_overflow(n, (uint64_t)10, &n) ||
-            __builtin_add_overflow(n, (uint64_t)(s.data[i] - '0'), &n))
+        if (__builtin_mul_overflow(n, (uint64_t)10, &n) || __builtin_add_overflow(n, (uint64_t)(s.data[i] - '0'), &n))
             return false;
     }
     if (n > max)

@@ -26,7 +26,8 @@ static void put_task(struct text *json, const struct task_config *c)
     jw_member_string(json, "id", c->id);
     jw_member_string(json, "function_module", c->module);
     jw_member_string(json, "function_name", c->function);
-    jw_member_string(json, "command", c->command.count > 0 ? c->command.items[0] : NULL); /* arguments may hold secrets */
+    jw_member_string(json, "command",
+                     c->command.count > 0 ? c->command.items[0] : NULL); /* arguments may hold secrets */
     put_nodes(json, "inputs", c->inputs, c->input_count);
     put_nodes(json, "outputs", c->outputs, c->output_count);
     jw_member_bool(json, "skippable", c->skippable);

@@ -57,7 +57,8 @@ static void put_details(struct text *json, const struct services *s, bool store_
     jw_key(json, "checks");
     jw_open(json, '[');
     put_check(json, "store", store_ok, store_ok ? NULL : store_fault->message);
-    put_check(json, "runner", jobs->runner_connected, jobs->runner_connected ? NULL : "The runner process is not connected.");
+    put_check(json, "runner", jobs->runner_connected,
+              jobs->runner_connected ? NULL : "The runner process is not connected.");
     put_keys(json, s, arena);
     jw_close(json, ']');
     jw_member_int(json, "jobs_running", jobs->running);

@@ -9,8 +9,8 @@
 #include "handlers/watch.h"
 
 static bool step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
-                 struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows, size_t *ret_count,
-                 struct fault *fault)
+                 struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows,
+                 size_t *ret_count, struct fault *fault)
 {
     return store_list_jobs(reader, scope, query, position, rows_max, arena, ret_rows, ret_count, fault);
 }

@@ -79,9 +79,9 @@ static enum flow answer_whole(struct exchange *x, const struct list_request *req
 
 struct page {
     struct list_request request;
-    struct text rows;  /* "[…" so far */
+    struct text rows; /* "[…" so far */
     unsigned count;
-    bool full, more;   /* limit reached; and something matches behind it */
+    bool full, more;           /* limit reached; and something matches behind it */
     struct list_position next; /* where the next page begins */
 };
 

@@ -1,6 +1,6 @@
 /* The parameters of a list: parsed strictly, and bound into the cursor. */
-#include "bailiff/clock.h"
 #include "handlers/list_query.h"
+#include "bailiff/clock.h"
 
 static bool parse_time(const char *name, const char *value, int64_t *ret_ms, struct fault *fault)
 {
@@ -37,7 +37,8 @@ static bool parse_sort(const struct resource *resource, const char *value, struc
             return true;
         }
     }
-    return fault_set(fault, FAULT_INVALID, "sort: only immutable members can be sorted by: %s, %s or %s, with '-' for falling order.",
+    return fault_set(fault, FAULT_INVALID,
+                     "sort: only immutable members can be sorted by: %s, %s or %s, with '-' for falling order.",
                      resource->sorts[0], resource->sorts[1], resource->sorts[2]);
 }
 
@@ -54,7 +55,22 @@ static bool parse_limit(const char *value, unsigned *ret_limit, struct fault *fa
 }
 
 /* Lists of every kind know the first ones. */
-enum { AFTER, BEFORE, FIELDS, LIMIT, CURSOR, PLAIN_COUNT, CONFIG = PLAIN_COUNT, OWNER, VERSION, SORT, COMMON_COUNT, TASK = COMMON_COUNT, STATUS, COUNT };
+enum {
+    AFTER,
+    BEFORE,
+    FIELDS,
+    LIMIT,
+    CURSOR,
+    PLAIN_COUNT,
+    CONFIG = PLAIN_COUNT,
+    OWNER,
+    VERSION,
+    SORT,
+    COMMON_COUNT,
+    TASK = COMMON_COUNT,
+    STATUS,
+    COUNT
+};
 
 /* A cursor continues this list only: of this caller, this route, these filters, this order. */
 static void bind(const struct exchange *x, const struct resource *resource, const struct query_param *params,
@@ -82,7 +98,8 @@ static void put_parameter(struct text *out, const char *name, const char *value)
     text_append_str(out, name);
     text_append_char(out, '=');
     for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
-        bool plain = (*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || strchr("-._~", *p);
+        bool plain =
+            (*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || strchr("-._~", *p);
         if (plain)
             text_append_char(out, (char)*p);
         else
@@ -95,10 +112,10 @@ bool list_request_parse(struct exchange *x, const struct resource *resource, str
                         struct fault *fault)
 {
     struct query_param all[COUNT] = {
-        [CONFIG] = {"config_id", NULL},     [OWNER] = {"owner_id", NULL},         [VERSION] = {"version", NULL},
-        [AFTER] = {"created_after", NULL},  [BEFORE] = {"created_before", NULL},  [SORT] = {"sort", NULL},
-        [FIELDS] = {"fields", NULL},        [LIMIT] = {"limit", NULL},            [CURSOR] = {"cursor", NULL},
-        [TASK] = {"task_id", NULL},         [STATUS] = {"status", NULL},
+        [CONFIG] = {"config_id", NULL},    [OWNER] = {"owner_id", NULL},        [VERSION] = {"version", NULL},
+        [AFTER] = {"created_after", NULL}, [BEFORE] = {"created_before", NULL}, [SORT] = {"sort", NULL},
+        [FIELDS] = {"fields", NULL},       [LIMIT] = {"limit", NULL},           [CURSOR] = {"cursor", NULL},
+        [TASK] = {"task_id", NULL},        [STATUS] = {"status", NULL},
     };
     struct list_request r = {.resource = resource, .query = {.status = -1}};
 

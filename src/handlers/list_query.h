@@ -9,9 +9,9 @@ struct list_request { /* strings belong to the exchange */
     struct list_query query;
     struct list_position position; /* from the cursor; zeroed: the beginning */
     member_set members;
-    unsigned limit;                /* 0: the whole list */
+    unsigned limit; /* 0: the whole list */
     uint8_t binding[32];
-    struct text kept;              /* the parameters but for the cursor, as a query that ends with '&'; the caller's to free */
+    struct text kept; /* the parameters but for the cursor, as a query that ends with '&'; the caller's to free */
 };
 must_check bool list_request_parse(struct exchange *x, const struct resource *resource, struct list_request *ret,
                                    struct fault *fault);

@@ -46,13 +46,13 @@ static void put_interval(struct text *out, int64_t ms)
 }
 
 /* One small function a member. */
-#define PUT(type, member, ...)                                                                                         \
-    static void type##_##member(struct text *out, const void *entity, enum wire wire)                                 \
-    {                                                                                                                  \
-        const struct type *e = entity;                                                                                 \
-        (void)e;                                                                                                       \
-        (void)wire;                                                                                                    \
-        __VA_ARGS__;                                                                                                   \
+#define PUT(type, member, ...)                                                        \
+    static void type##_##member(struct text *out, const void *entity, enum wire wire) \
+    {                                                                                 \
+        const struct type *e = entity;                                                \
+        (void)e;                                                                      \
+        (void)wire;                                                                   \
+        __VA_ARGS__;                                                                  \
     }
 
 PUT(task, id, jw_string(out, e->id))
@@ -176,7 +176,8 @@ PUT(data_node, last_edit_date, jw_time(out, e->last_edit_ms))
 PUT(data_node, version, jw_string(out, e->version))
 PUT(data_node, edit_in_progress, jw_bool(out, e->edit_in_progress))
 PUT(data_node, editor_id, jw_string(out, e->editor_id))
-PUT(data_node, properties, jw_raw(out, e->properties ? e->properties : "{}", strlen(e->properties ? e->properties : "{}")))
+PUT(data_node, properties,
+    jw_raw(out, e->properties ? e->properties : "{}", strlen(e->properties ? e->properties : "{}")))
 PUT(data_node, validity_days, put_interval(out, e->validity_period_ms / 86400000))
 PUT(data_node, validity_seconds, put_interval(out, e->validity_period_ms % 86400000 / 1000))
 PUT(data_node, created_at, jw_time(out, e->created_at_ms))
@@ -235,7 +236,8 @@ bool members_parse(const struct member_table *table, const char *fields, member_
         while (i < table->count && !span_is(name, table->items[i].name))
             i++;
         if (i == table->count)
-            return fault_set(fault, FAULT_INVALID, "fields: there is no member '%.*s'.", (int)MIN(name.len, (size_t)64), name.data);
+            return fault_set(fault, FAULT_INVALID, "fields: there is no member '%.*s'.", (int)MIN(name.len, (size_t)64),
+                             name.data);
         set |= (member_set)1 << i;
     }
     *ret = set;

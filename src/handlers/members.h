@@ -20,8 +20,10 @@ typedef uint64_t member_set;
 static const member_set ALL_MEMBERS = ~(member_set)0;
 
 /* "id,config_id" of ?fields=; NULL: all. INVALID names the unknown one. */
-must_check bool members_parse(const struct member_table *table, const char *fields, member_set *ret, struct fault *fault);
-void members_put(struct text *out, const struct member_table *table, const void *entity, member_set set, enum wire wire);
+must_check bool members_parse(const struct member_table *table, const char *fields, member_set *ret,
+                              struct fault *fault);
+void members_put(struct text *out, const struct member_table *table, const void *entity, member_set set,
+                 enum wire wire);
 
 /* The tag of one representation of an entity (without quotes): it changes with the entity, the members picked and the wire. */
 enum { ETAG_SIZE = 64 };

@@ -13,11 +13,12 @@ struct resource {
     const struct member_table *members;
     size_t row_size, seq_at, revision_at; /* of the entity's struct, and of these members in it */
     bool of_jobs;                         /* its list has ?status= and ?task_id= */
-    const char *const *sorts;             /* names for ?sort=, in the order of enum list_sort; NULL-terminated. NULL: an entity without
+    const char *const
+        *sorts; /* names for ?sort=, in the order of enum list_sort; NULL-terminated. NULL: an entity without
                                              configuration, owner and version; its list has no filters but the times, and one order */
     bool (*step)(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
-                 struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows, size_t *ret_count,
-                 struct fault *fault);
+                 struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows,
+                 size_t *ret_count, struct fault *fault);
     bool (*find)(struct store_reader *reader, const struct scope *scope, const char *id, struct arena *arena,
                  void *ret_row, struct fault *fault);
 };

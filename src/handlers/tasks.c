@@ -6,8 +6,8 @@
 #include "handlers/resource.h"
 
 static bool step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
-                 struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows, size_t *ret_count,
-                 struct fault *fault)
+                 struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows,
+                 size_t *ret_count, struct fault *fault)
 {
     return store_list_tasks(reader, scope, query, position, rows_max, arena, ret_rows, ret_count, fault);
 }
@@ -46,7 +46,8 @@ enum flow tasks_get(struct exchange *x)
 struct create_input {
     struct change_input base;
     const char *config_id;
-    struct task_creation creation; /* its config is looked up on the way, so that a failure is recorded and kept like a success */
+    struct task_creation
+        creation; /* its config is looked up on the way, so that a failure is recorded and kept like a success */
 };
 
 static bool create_apply(struct store_txn *txn, struct change *change, struct fault *fault)
@@ -187,8 +188,8 @@ static bool submit_apply(struct store_txn *txn, struct change *change, struct fa
     const struct submit_input *input = change->input;
     struct submit_outcome *o = arena_alloc(&change->arena, sizeof(*o));
 
-    if (!txn_submit_task(txn, &input->base.scope, input->id, input->force, input->base.subject, &change->arena, &o->task,
-                         &o->job, &o->submission, fault))
+    if (!txn_submit_task(txn, &input->base.scope, input->id, input->force, input->base.subject, &change->arena,
+                         &o->task, &o->job, &o->submission, fault))
         return false;
     change->outcome = o;
     struct text detail = {0};
@@ -221,9 +222,9 @@ static void put_submitted(struct text *json, const struct submit_outcome *o, con
 static void render_applied(struct change *change, const struct preferences *p)
 {
     if (p->wait_s >= 0)
-        change_render_header(change, "Preference-Applied",
-                             arena_printf(&change->arena, "%swait=%d", p->representation ? "return=representation, " : "",
-                                          p->wait_s));
+        change_render_header(
+            change, "Preference-Applied",
+            arena_printf(&change->arena, "%swait=%d", p->representation ? "return=representation, " : "", p->wait_s));
     else if (p->representation)
         change_render_header(change, "Preference-Applied", "return=representation");
     else if (p->minimal)
@@ -277,7 +278,8 @@ static enum flow submit_committed(struct exchange *x)
     if (input->preferences.wait_s <= 0 || x->wire == WIRE_TAIPY)
         return change_send_answer(x);
     x->handler_data = change;
-    jobs_wait(x->services->jobs, o->job.id, (unsigned)input->preferences.wait_s * 1000, exchange_wait(x, submit_waited));
+    jobs_wait(x->services->jobs, o->job.id, (unsigned)input->preferences.wait_s * 1000,
+              exchange_wait(x, submit_waited));
     return FLOW_WAIT;
 }
 

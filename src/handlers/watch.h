@@ -6,7 +6,7 @@
 
 /* Streams end when their token does, or within a moment of its revocation. A value in the stream; zeroed at the start. */
 struct watch {
-    uint64_t epoch; /* of the revocations when they were looked at last */
+    uint64_t epoch;  /* of the revocations when they were looked at last */
     int64_t until_s; /* wall clock; 0: it has not begun */
 };
 bool watch_allows(struct watch *w, const struct exchange *x);

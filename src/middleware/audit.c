@@ -30,7 +30,8 @@ void audit_draft_fill(const struct exchange *x, struct arena *arena, struct audi
     draft->path = text_of(arena, x->path, TEXT_MAX);
     draft->permission = permission_name(x->route->needs);
     draft->decision_id = x->decision.id[0] ? arena_strdup(arena, x->decision.id) : NULL;
-    draft->reason = x->fault.kind != FAULT_NONE ? arena_strdup(arena, x->fault.detail) : arena_strdup(arena, x->decision.reason);
+    draft->reason =
+        x->fault.kind != FAULT_NONE ? arena_strdup(arena, x->fault.detail) : arena_strdup(arena, x->decision.reason);
     draft->status = x->response.status;
     if (x->identity) {
         draft->issuer = arena_strdup(arena, x->identity->issuer);

@@ -59,7 +59,8 @@ static enum flow refuse_token(struct exchange *x, const struct fault *fault)
 
 static bool judge(struct exchange *x, struct span token, struct fault *fault)
 {
-    return token_cache_check(x->bench->tokens, x->snapshot->verifier, token, clock_wall_ms() / 1000, &x->identity, fault);
+    return token_cache_check(x->bench->tokens, x->snapshot->verifier, token, clock_wall_ms() / 1000, &x->identity,
+                             fault);
 }
 
 /* The token itself; the head was judged before. */
@@ -83,9 +84,8 @@ static enum flow keys_came(struct exchange *x)
 /* Its key may have been published a moment ago: waits once, for a bounded time, while the issuer is asked. */
 static bool await_keys(struct exchange *x, struct span token)
 {
-    const char *issuer = x->services->keyring
-                             ? verifier_missing_key(x->snapshot->verifier, token, clock_wall_ms() / 1000)
-                             : NULL;
+    const char *issuer =
+        x->services->keyring ? verifier_missing_key(x->snapshot->verifier, token, clock_wall_ms() / 1000) : NULL;
 
     if (!issuer)
         return false;

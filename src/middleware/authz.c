@@ -13,7 +13,9 @@ static enum flow refuse(struct exchange *x)
     if (x->refused_singly) /* the id is that of a record */
         uuid7(x->decision.id);
     policy_roles_granting(x->snapshot->policy, x->route->needs, &roles);
-    text_printf(&challenge, "Bearer realm=\"%s\", error=\"insufficient_scope\", error_description=\"The permission %s is missing.\", scope=\"%s\"",
+    text_printf(&challenge,
+                "Bearer realm=\"%s\", error=\"insufficient_scope\", error_description=\"The permission %s is "
+                "missing.\", scope=\"%s\"",
                 x->services->realm, name, name);
     exchange_set_header(x, "WWW-Authenticate", challenge.data);
     fault_set(&fault, FAULT_FORBIDDEN, "This needs the permission %s, which none of your roles has.", name);

@@ -5,7 +5,8 @@
 #include "bailiff/common.h"
 
 struct limiter;
-struct limiter *limiter_new(unsigned per_second /* 0: no limit */, unsigned burst, unsigned concurrent /* 0: no limit */);
+struct limiter *limiter_new(unsigned per_second /* 0: no limit */, unsigned burst,
+                            unsigned concurrent /* 0: no limit */);
 void limiter_free(struct limiter *l); /* NULL ok */
 bool limiter_is_off(const struct limiter *l);
 

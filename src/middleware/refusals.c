@@ -9,7 +9,7 @@
 
 enum { SETS = 512, WAYS = 4, NAME_SIZE = 128, REASON_SIZE = 64, WINDOW_MS = 60000, CALLERS_SINGLY = 100 };
 
-struct caller { /* zeroed behind its strings: it is hashed whole */
+struct caller {                        /* zeroed behind its strings: it is hashed whole */
     char address[ADDRESS_PREFIX_SIZE]; /* of callers without a name */
     char issuer[NAME_SIZE], subject[NAME_SIZE];
     char reason[REASON_SIZE];
@@ -126,8 +126,7 @@ void refusal_note(struct exchange *x, const char *reason)
 
     caller_fill(&caller, x->identity, x->address, reason);
     x->refused = true;
-    x->refused_singly =
-        ledger_note(x->services->refusals, &caller, x->services->limits.refusals_recorded_a_minute);
+    x->refused_singly = ledger_note(x->services->refusals, &caller, x->services->limits.refusals_recorded_a_minute);
 }
 
 /* ---- records that nobody waits for ---- */

@@ -144,10 +144,8 @@ static bool read_head(struct manifest_reader *r, const json_t *root)
 
 bool manifest_read(struct span json, struct manifest **ret, struct fault *fault)
 {
-    own(manifest_freep)
-    struct manifest *m = manifest_new();
-    own(json_freep)
-    json_t *root = NULL;
+    own(manifest_freep) struct manifest *m = manifest_new();
+    own(json_freep) json_t *root = NULL;
     struct manifest_reader r = {.m = m, .fault = fault};
 
     if (json.len > MANIFEST_SIZE_MAX)

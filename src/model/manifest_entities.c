@@ -31,8 +31,7 @@ bool manifest_read_data_node(struct manifest_reader *r, const json_t *object, si
 
     if (properties && !json_is_null(properties) && !json_is_object(properties))
         return reader_bad(r, "\"properties\" is not an object.");
-    own(freep)
-    char *text = json_is_object(properties) ? json_dumps(properties, JSON_COMPACT) : xstrdup("{}");
+    own(freep) char *text = json_is_object(properties) ? json_dumps(properties, JSON_COMPACT) : xstrdup("{}");
     if (!text || strlen(text) > PROPERTIES_BYTES_MAX)
         return reader_bad(r, "its properties take more than %d bytes.", PROPERTIES_BYTES_MAX);
     n->properties = arena_strdup(&r->m->arena, text);

@@ -71,8 +71,7 @@ struct step {
 static bool cycle_fault(const struct manifest *m, const struct step *path, size_t len, size_t again,
                         struct fault *fault)
 {
-    own(text_done)
-    struct text way = {0};
+    own(text_done) struct text way = {0};
     size_t from = 0;
 
     while (path[from].vertex != again)
@@ -89,13 +88,10 @@ static bool cycle_fault(const struct manifest *m, const struct step *path, size_
 bool manifest_check_acyclic(const struct manifest *m, struct fault *fault)
 {
     enum { NEW, ON_PATH, FINISHED };
-    own(graph_done)
-    struct graph g = {0};
+    own(graph_done) struct graph g = {0};
     size_t vertices = m->task_count + m->data_node_count;
-    own(freep)
-    struct step *path = xcalloc(vertices + 1, sizeof(*path));
-    own(freep)
-    uint8_t *state = xcalloc(vertices + 1, sizeof(*state));
+    own(freep) struct step *path = xcalloc(vertices + 1, sizeof(*path));
+    own(freep) uint8_t *state = xcalloc(vertices + 1, sizeof(*state));
 
     graph_init(&g, m);
     for (size_t start = 0; start < m->task_count; start++) {

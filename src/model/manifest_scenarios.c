@@ -15,8 +15,7 @@ static int name_compare(const void *a, const void *b)
 /* The first name that stands twice in the list, or NULL. */
 static const char *find_repeated(const struct id_list *names)
 {
-    own(freep)
-    const char **sorted = xcalloc(names->count + 1, sizeof(*sorted));
+    own(freep) const char **sorted = xcalloc(names->count + 1, sizeof(*sorted));
 
     for (size_t i = 0; i < names->count; i++)
         sorted[i] = names->items[i];
@@ -44,8 +43,7 @@ static bool read_tasks(struct manifest_reader *r, const json_t *object, struct i
 /* Within a scenario a data node is written by one task, or nobody could say whose value it holds. */
 static bool check_writers(struct manifest_reader *r, const struct id_list *tasks)
 {
-    own(freep)
-    const char **writers = xcalloc(r->m->data_node_count + 1, sizeof(*writers));
+    own(freep) const char **writers = xcalloc(r->m->data_node_count + 1, sizeof(*writers));
 
     for (size_t i = 0; i < tasks->count; i++) {
         const struct task_config *task = manifest_task(r->m, tasks->items[i]);
@@ -103,8 +101,7 @@ static bool read_sequence(struct manifest_reader *r, const json_t *sequences, co
 static bool read_sequences(struct manifest_reader *r, const json_t *object, struct scenario_config *s)
 {
     json_t *sequences = json_object_get(object, "sequences"), *tasks;
-    own(freep)
-    bool *in_scenario = xcalloc(r->m->task_count + 1, sizeof(*in_scenario));
+    own(freep) bool *in_scenario = xcalloc(r->m->task_count + 1, sizeof(*in_scenario));
     const char *name;
 
     if (sequences && !json_is_null(sequences) && !json_is_object(sequences))

@@ -77,12 +77,11 @@ const char *storage_type_extension(enum storage_type s)
 
 static const struct {
     const char *name, *help;
-} permissions[PERM_COUNT] = {
-    [PERM_NONE] = {"none", "nobody"},
-    [PERM_PUBLIC] = {"public", "everybody, without a token"},
-    [PERM_ANY] = {"any", "every authenticated caller"},
+} permissions[PERM_COUNT] = {[PERM_NONE] = {"none", "nobody"},
+                             [PERM_PUBLIC] = {"public", "everybody, without a token"},
+                             [PERM_ANY] = {"any", "every authenticated caller"},
 #define X(name, text, help) [name] = {text, help},
-    PERMISSIONS(X)
+                             PERMISSIONS(X)
 #undef X
 };
 

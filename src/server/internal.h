@@ -145,10 +145,10 @@ struct server_exchange {
     h2o_generator_t generator;
     h2o_req_t *req;
     struct connection *connection;
-    bool answered;     /* libh2o has the response */
-    bool complete;     /* it has the last byte */
-    size_t sent;       /* of the body */
-    struct text piece; /* what it is sending: stays until it asks for more */
+    bool answered;       /* libh2o has the response */
+    bool complete;       /* it has the last byte */
+    size_t sent;         /* of the body */
+    struct text piece;   /* what it is sending: stays until it asks for more */
     struct ticket *turn; /* while its next piece waits for the loop's next turn */
     h2o_timeout_entry_t later;
     h2o_timeout_entry_t patience; /* linked while the client has not taken what libh2o was given */

@@ -143,8 +143,8 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
                    "p.data_node_seq ORDER BY p.seq")                                                                   \
     /* ---- revocations ---- */                                                                                        \
     X(SQL_REVOCATION_MAX_SEQ, "SELECT max(seq) FROM revocation")                                                       \
-    X(SQL_REVOCATIONS_BY_SEQ, "SELECT " REVOCATION_COLUMNS                                                             \
-                              " FROM revocation WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3")                   \
+    X(SQL_REVOCATIONS_BY_SEQ,                                                                                          \
+      "SELECT " REVOCATION_COLUMNS " FROM revocation WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3")              \
     X(SQL_REVOCATION_BY_ID, "SELECT " REVOCATION_COLUMNS " FROM revocation WHERE id = ?1")                             \
     X(SQL_REVOCATION_OF, "SELECT " REVOCATION_COLUMNS                                                                  \
                          " FROM revocation WHERE coalesce(issuer, '') = coalesce(?1, '') AND coalesce(token_id, '') "  \

@@ -132,9 +132,10 @@ static void test_pages(void **state)
 
     own(reply_done) struct reply empty = call(w, "GET", "/api/v1/tasks/?config_id=none", admin, NULL, NULL);
     assert_string_equal(empty.body.data, "{\"results\":[]}");
-    static const char *const bad[] = {"limit=0", "limit=1001", "limit=x", "sort=status", "fields=nope", "status=RUNNING",
-                                      "cursor=abc&limit=1", "cursor=abc", "nope=1", "created_after=yesterday",
-                                      "limit=1&limit=2", "config_id=%zz"};
+    static const char *const bad[] = {
+        "limit=0",         "limit=1001",         "limit=x",    "sort=status", "fields=nope",
+        "status=RUNNING",  "cursor=abc&limit=1", "cursor=abc", "nope=1",      "created_after=yesterday",
+        "limit=1&limit=2", "config_id=%zz"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         own(freep) char *target = xprintf("/api/v1/tasks/?%s", bad[i]);
         own(reply_done) struct reply r = call(w, "GET", target, admin, NULL, NULL);
@@ -158,7 +159,8 @@ static void test_conditions(void **state)
     own(freep) char *match = xprintf("if-match: %.*s", (int)strcspn(etag, "\n"), etag);
     own(reply_done) struct reply same = call(w, "GET", path, admin, (const char *[]){none_match, NULL}, NULL);
     assert_int_equal(same.status, 304);
-    own(reply_done) struct reply other = call(w, "DELETE", path, admin, (const char *[]){"if-match: \"other\"", NULL}, NULL);
+    own(reply_done) struct reply other =
+        call(w, "DELETE", path, admin, (const char *[]){"if-match: \"other\"", NULL}, NULL);
     assert_int_equal(other.status, 412);
     own(reply_done) struct reply done = call(w, "DELETE", path, admin, (const char *[]){match, NULL}, NULL);
     assert_int_equal(done.status, 200);
@@ -188,7 +190,8 @@ static void test_idempotency(void **state)
     assert_string_not_equal(first.body.data, others.body.data);
     assert_int_equal(changed.status, 415); /* a body needs its type; with it, 422 */
     const char *const typed[] = {"idempotency-key: k-1", "content-type: application/json", NULL};
-    own(reply_done) struct reply unprocessable = call(w, "POST", "/api/v1/tasks/?config_id=double", ann, typed, "{\"a\":1}");
+    own(reply_done) struct reply unprocessable =
+        call(w, "POST", "/api/v1/tasks/?config_id=double", ann, typed, "{\"a\":1}");
     assert_int_equal(unprocessable.status, 422);
     assert_int_equal(malformed.status, 400);
     own(reply_done) struct reply list = call(w, "GET", "/api/v1/tasks/", ann, NULL, NULL);
@@ -225,7 +228,8 @@ static void test_audit(void **state)
         own(reply_done) struct reply b = call(w, "POST", "/api/v1/tasks/?config_id=double", reader, NULL, NULL);
         own(reply_done) struct reply c = call(w, "POST", "/api/v1/tasks/?config_id=double", admin, NULL, NULL);
         own(reply_done) struct reply d = call(w, "DELETE", "/api/v1/tasks/TASK_none/", admin, NULL, NULL);
-        own(reply_done) struct reply e = call(w, "GET", "/api/v1/tasks/", admin, NULL, NULL); /* reading is not recorded */
+        own(reply_done) struct reply e =
+            call(w, "GET", "/api/v1/tasks/", admin, NULL, NULL); /* reading is not recorded */
         assert_int_equal(a.status, 401);
         assert_int_equal(b.status, 403);
         assert_int_equal(c.status, 201);

@@ -91,7 +91,8 @@ static void test_wrong_command_lines(void **state)
     assert_said("bailiff serv", 2, "",
                 "bailiff: there is no command \"serv\"; did you mean \"serve\"? See: bailiff help\n");
     assert_said("bailiff token", 2, "",
-                "bailiff: \"token\" needs a second word; there are: token issue, token keygen, token revoke, token revocations.\n");
+                "bailiff: \"token\" needs a second word; there are: token issue, token keygen, token revoke, token "
+                "revocations.\n");
     assert_said("bailiff token isue", 2, "",
                 "bailiff: there is no command \"token isue\"; did you mean \"token issue\"? See: bailiff help\n");
     assert_said("bailiff frobnicate", 2, "", "bailiff: there is no command \"frobnicate\". See: bailiff help\n");

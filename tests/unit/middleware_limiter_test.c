@@ -1,9 +1,9 @@
 /* Token buckets, concurrency, and the keyed hash under them. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "middleware/address.h"
 #include "middleware/limiter.h"
@@ -103,9 +103,12 @@ static void test_address_prefix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bucket_empties_and_fills), cmocka_unit_test(test_retry_after_is_when_one_is_there),
-        cmocka_unit_test(test_concurrency),              cmocka_unit_test(test_held_buckets_stay),
-        cmocka_unit_test(test_off),                      cmocka_unit_test(test_siphash_vectors),
+        cmocka_unit_test(test_bucket_empties_and_fills),
+        cmocka_unit_test(test_retry_after_is_when_one_is_there),
+        cmocka_unit_test(test_concurrency),
+        cmocka_unit_test(test_held_buckets_stay),
+        cmocka_unit_test(test_off),
+        cmocka_unit_test(test_siphash_vectors),
         cmocka_unit_test(test_address_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

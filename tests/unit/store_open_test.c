@@ -184,8 +184,9 @@ static size_t backups(struct fixture *f, char *ret_first)
 static void an_older_database_is_backed_up_and_migrated(void **state)
 {
     struct fixture *f = *state;
-    const char *const sql[] = {SCHEMA.sql[0], SCHEMA.sql[1], "ALTER TABLE task ADD COLUMN priority INTEGER NOT NULL DEFAULT 3;"
-                                              "CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO extra VALUES (7);"};
+    const char *const sql[] = {SCHEMA.sql[0], SCHEMA.sql[1],
+                               "ALTER TABLE task ADD COLUMN priority INTEGER NOT NULL DEFAULT 3;"
+                               "CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO extra VALUES (7);"};
     const struct migrations more = {sql, 3};
     char backup[256];
     struct stat st;
