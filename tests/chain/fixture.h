@@ -2,12 +2,14 @@
 #ifndef BAILIFF_TESTS_CHAIN_FIXTURE_H
 #define BAILIFF_TESTS_CHAIN_FIXTURE_H
 
-#include <cmocka.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h> /* needs those above */
+
+#include <poll.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
