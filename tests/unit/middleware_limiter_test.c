@@ -1,9 +1,10 @@
 /* Token buckets, concurrency, and the keyed hash under them. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h> /* needs those above */
 
 #include "middleware/address.h"
 #include "middleware/limiter.h"

@@ -3,7 +3,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h> /* needs those above */
 
 #include "bailiff/model.h"
 

@@ -16,7 +16,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h> /* needs those above */
 
 #include "bailiff/server.h"
 
