@@ -110,11 +110,21 @@ bool fetcher_next(struct fetcher *f, struct fetched *ret)
     return true;
 }
 
+static int transfer_count(const struct fetcher *f)
+{
+    int count = 0;
+
+    for (const struct transfer *t = f->transfers; t; t = t->next)
+        count++;
+    return count;
+}
+
+/* What ends in the first call has no socket left that could end the wait: it must not begin. */
 void fetcher_poll(struct fetcher *f, int timeout_ms)
 {
     int running = 0, ready = 0;
 
-    if (curl_multi_perform(f->multi, &running) != CURLM_OK)
+    if (curl_multi_perform(f->multi, &running) != CURLM_OK || running < transfer_count(f))
         return;
     if (curl_multi_poll(f->multi, NULL, 0, timeout_ms, &ready) == CURLM_OK)
         (void)curl_multi_perform(f->multi, &running);

@@ -205,7 +205,7 @@ bool store_each_revocation(const char *folder, void (*each)(void *arg, const str
         return false;
     while (!position.ended) {
         own(arena_done) struct arena arena = {0};
-        size_t count;
+        size_t count = 0;
         if (!list_step(db, &all, &position, STEP, &arena, rows, &count, fault))
             return false;
         for (size_t i = 0; i < count; i++)
