@@ -78,8 +78,11 @@ class Provider:
     # -- as a client --
 
     def _request(self, method, path, form=None, cookies=None):
-        connection = http.client.HTTPSConnection("localhost", self.port, timeout=PATIENCE_S, context=self.context)
-        headers = {"Cookie": "; ".join(f"{k}={v}" for k, v in cookies.items())} if cookies else {}
+        # By number: a bare machine may not know localhost. The provider goes by the name.
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=PATIENCE_S, context=self.context)
+        headers = {"Host": f"localhost:{self.port}"}
+        if cookies:
+            headers["Cookie"] = "; ".join(f"{k}={v}" for k, v in cookies.items())
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         try:
