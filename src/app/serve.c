@@ -98,6 +98,8 @@ static void stop(struct serving *s)
         refusal_ledger_flush(s->services.refusals, s->store, true);
     if (s->server && s->store && !serve_audit(s, "server.stop", s->snapshot->policy, NULL, NULL))
         log_write(s->log, LOG_ERROR, "server.stop", "The end could not be recorded.");
+    if (s->server && s->store)
+        say(s, "server.stopped", "Everything is written.");
     server_free(s->server);
     keyring_free(s->keyring);
     store_close(s->store);
