@@ -119,7 +119,8 @@ static void schedule_refresh(struct provider *p, int64_t max_age_s, int64_t now_
 
 static void schedule_retry(struct keyring *k, struct provider *p, const struct fault *fault, int64_t now_ms)
 {
-    int64_t wait_ms = MIN((int64_t)1000 << MIN(p->failures, 16u), (int64_t)BACK_OFF_MAX_MS);
+    unsigned doublings = MIN(p->failures, 16u);
+    int64_t wait_ms = MIN((int64_t)1000 << doublings, (int64_t)BACK_OFF_MAX_MS);
 
     wait_ms = (int64_t)((double)wait_ms * (0.5 + 0.5 * chance()));
     p->failures++;
