@@ -38,7 +38,8 @@ struct server_options {
         *trusted_proxies; /* addresses, ranges, "unix": their PROXY header and X-Forwarded-For are believed */
     size_t trusted_proxy_count;
     unsigned ticket_period_ms; /* how long a key makes session tickets; 0: an hour */
-    size_t body_max;           /* the largest of all routes' limits */
+    size_t head_max;           /* at most 16 KiB, which is also what 0 means */
+    size_t body_max;           /* the largest of all routes' limits, or less */
     const struct chain *chain;
     const struct services *services;
     struct bench *(*bench_new)(const struct services *services, struct fault *fault); /* on the loop's thread */

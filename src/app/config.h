@@ -79,6 +79,7 @@ struct config {
     struct config_limits {
         const struct yaml_node *node;
         unsigned connections, connections_per_address, handshakes, streams, http2_resets;
+        uint64_t head, body;
         unsigned handshake_timeout_ms, idle_timeout_ms, head_timeout_ms, body_timeout_ms, write_timeout_ms;
         uint64_t memory_budget;
         struct config_rate {

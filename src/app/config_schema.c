@@ -76,6 +76,8 @@ static const struct setting LIMITS[] = {
     {"write_timeout", SETTING_TIME, AT(write_timeout_ms), "30s", 100 * MS, HOUR, .help = "the time for a client to read a piece of an answer"},
     {"streams", SETTING_COUNT, AT(streams), "1000", 0, 1000000, .help = "answers that are produced piece by piece, at the same time; 0: no limit"},
     {"http2_resets", SETTING_COUNT, AT(http2_resets), "1000", 0, 1000000, .help = "requests that one HTTP/2 connection may abort"},
+    {"head", SETTING_SIZE, AT(head), "16KiB", KIB(1), KIB(16), .help = "the head of a request"},
+    {"body", SETTING_SIZE, AT(body), "64KiB", KIB(1), MIB(1), .help = "the body of a request; a route may take less"},
     {"memory_budget", SETTING_SIZE, AT(memory_budget), "1GiB", MIB(1), UINT64_C(1) << 44, .help = "the memory for connections and bodies together"},
     {"address", SETTING_SECTION, AT(address), .section = &ADDRESS_TABLE, .help = "limits of a client's address"},
     {"subject", SETTING_SECTION, AT(subject), .section = &SUBJECT_TABLE, .help = "limits of a token's subject"},

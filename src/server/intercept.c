@@ -64,6 +64,20 @@ static int hand_over_refusal(struct connection *c, const struct head *head, size
     return (int)len;
 }
 
+/* The reader's own limit is 16 KiB; the operator's may be lower. */
+static enum head_verdict read_within(const struct server_options *options, const char *buf, size_t len, size_t seen,
+                                     struct head *head)
+{
+    enum head_verdict verdict = head_read(buf, len, seen, options->body_max, head);
+    bool large = verdict == HEAD_MORE ? len >= options->head_max : verdict == HEAD_OK && head->len > options->head_max;
+
+    if (options->head_max == 0 || !large)
+        return verdict;
+    head->status = 431;
+    head->reason = "The head is larger than this server allows.";
+    return HEAD_REFUSED;
+}
+
 int phr_parse_request(const char *buf, size_t len, const char **method, size_t *method_len, const char **path,
                       size_t *path_len, int *minor_version, struct phr_header *headers, size_t *num_headers,
                       size_t last_len)
@@ -74,7 +88,7 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
     struct loop *loop = c->loop;
     struct head head;
 
-    enum head_verdict verdict = head_read(buf, len, last_len, loop->server->options.body_max, &head);
+    enum head_verdict verdict = read_within(&loop->server->options, buf, len, last_len, &head);
     if (verdict == HEAD_MORE) {
         if (c->waits_for == WAIT_IDLE && len > 0)
             connection_wait(c, WAIT_HEAD);
