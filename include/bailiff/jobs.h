@@ -67,6 +67,9 @@ must_check bool jobs_read_data(struct jobs *jobs, const struct data_node *data_n
 /* Log of a job's latest attempt: opens it for reading. NOT_FOUND if it wrote nothing. Any thread. */
 must_check bool jobs_open_log(struct jobs *jobs, const struct job *job, int *ret_fd, struct fault *fault);
 
+/* The job was deleted: the logs of its attempts are removed. Any thread. NULL ok. */
+void jobs_forget(struct jobs *jobs, const char *job_id, int attempts);
+
 struct jobs_health {
     bool runner_connected, same_user;
     unsigned running, queued;

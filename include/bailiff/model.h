@@ -55,6 +55,7 @@ const char *submission_status_name(enum submission_status s);
 const char *data_scope_name(enum data_scope s);
 const char *storage_type_name(enum storage_type s);
 must_check bool job_status_parse(struct span s, enum job_status *ret);
+must_check bool submission_status_parse(struct span s, enum submission_status *ret);
 must_check bool data_scope_parse(struct span s, enum data_scope *ret);
 must_check bool storage_type_parse(struct span s, enum storage_type *ret);
 const char *storage_type_extension(enum storage_type s); /* "p", "json", "csv" */
@@ -97,6 +98,7 @@ struct job {
 
 struct submission {
     int64_t seq;
+    int64_t revision; /* follows from what of it can change: its status and how many jobs it has */
     const char *id, *entity_id, *entity_type, *entity_config_id, *version, *submitted_by;
     struct id_list job_ids;
     enum submission_status status;

@@ -12,8 +12,12 @@
     X(TASKS_CREATE, "tasks:create", "create tasks from a configuration")           \
     X(TASKS_DELETE, "tasks:delete", "delete tasks")                                \
     X(TASKS_SUBMIT, "tasks:submit", "submit tasks for execution")                  \
-    X(JOBS_READ, "jobs:read", "list and read jobs and their logs")                 \
+    X(JOBS_READ, "jobs:read", "list and read jobs, their logs and events")         \
+    X(JOBS_CREATE, "jobs:create", "create jobs without running them")              \
+    X(JOBS_DELETE, "jobs:delete", "delete jobs that have ended")                   \
+    X(JOBS_SUBMIT, "jobs:submit", "submit created jobs for execution")             \
     X(JOBS_CANCEL, "jobs:cancel", "cancel jobs")                                   \
+    X(SUBMISSIONS_READ, "submissions:read", "list and read submissions")           \
     X(DATANODES_READ, "datanodes:read", "list data nodes and read their data")     \
     X(CONFIGS_READ, "configs:read", "list the application's configurations")       \
     X(REVOCATIONS_READ, "revocations:read", "list revoked tokens")                 \

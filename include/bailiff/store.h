@@ -124,6 +124,19 @@ must_check bool txn_delete_task(struct store_txn *txn, const struct scope *scope
 must_check bool txn_submit_task(struct store_txn *txn, const struct scope *scope, const char *task_id, bool force,
                                 const char *submitted_by, struct arena *arena, struct task *ret_task,
                                 struct job *ret_job, struct submission *ret_submission, struct fault *fault);
+/* A new task (as txn_create_task) with a job of its own in SUBMITTED: it runs when it is submitted, until then it locks nothing. */
+must_check bool txn_create_job(struct store_txn *txn, const struct scope *scope, const struct task_creation *creation,
+                               struct arena *arena, struct task *ret_task, struct job *ret_job,
+                               struct submission *ret_submission, struct fault *fault);
+/* SUBMITTED → PENDING or BLOCKED, as txn_submit_task; CONFLICT if it is not SUBMITTED any more. It keeps its place, which is that of its
+ * creation: it waits for what earlier jobs will write, and later ones wait for it. */
+must_check bool txn_submit_job(struct store_txn *txn, const struct scope *scope, const char *id, bool force,
+                               const char *submitted_by, struct arena *arena, struct task *ret_task,
+                               struct job *ret_job, struct submission *ret_submission, struct fault *fault);
+/* With its submission, if that has no other job; CONFLICT while it is unfinished, or its results are on their way to a user's own path.
+ * if_match as in txn_delete_task. *ret_attempts: how many it had; their logs are the caller's to remove. */
+must_check bool txn_delete_job(struct store_txn *txn, const struct scope *scope, const char *id, int64_t if_match,
+                               int *ret_attempts, struct fault *fault);
 /* SUBMITTED, BLOCKED, PENDING → CANCELED at once (its dependents ABANDONED: BLOCKED jobs that came later and have an input that it
  * would have written, and earlier ones if that input is unwritten and nobody else will write it; and theirs). RUNNING: marks it, *ret_job is still RUNNING, and
  * the job event says cancel_requested. CONFLICT when it had ended. */
@@ -195,9 +208,11 @@ enum list_sort { SORT_CREATED, SORT_ID, SORT_CONFIG_ID };
 struct list_query {
     enum list_sort sort;
     bool descending;
-    const char *config_id, *owner_id, *version, *task_id /* jobs */; /* NULL: any */
-    int status;                                                      /* enum job_status; -1: any */
-    int64_t created_after_ms, created_before_ms;                     /* exclusive; 0: any */
+    const char *config_id, *owner_id, *version;  /* NULL: any */
+    const char *task_id, *submission_id;         /* of jobs */
+    const char *entity_id;                       /* of submissions */
+    int status;                                  /* enum job_status, of submissions enum submission_status; -1: any */
+    int64_t created_after_ms, created_before_ms; /* exclusive; 0: any */
 };
 struct list_position { /* where a list stands; zeroed at the start; plain data, so that a cursor can carry it */
     int64_t last_seq;  /* highest seq of this list: fixed by the first step, so that a list under writes ends */
@@ -214,6 +229,10 @@ must_check bool store_list_tasks(struct store_reader *reader, const struct scope
 must_check bool store_list_jobs(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
                                 struct list_position *position, size_t rows_max, struct arena *arena,
                                 struct job *ret_rows, size_t *ret_count, struct fault *fault);
+must_check bool store_list_submissions(struct store_reader *reader, const struct scope *scope,
+                                       const struct list_query *query, struct list_position *position, size_t rows_max,
+                                       struct arena *arena, struct submission *ret_rows, size_t *ret_count,
+                                       struct fault *fault);
 must_check bool store_list_data_nodes(struct store_reader *reader, const struct scope *scope,
                                       const struct list_query *query, struct list_position *position, size_t rows_max,
                                       struct arena *arena, struct data_node *ret_rows, size_t *ret_count,
@@ -241,6 +260,7 @@ struct publish_intent {
 };
 must_check bool store_publish_intents(struct store_reader *reader, struct arena *arena,
                                       struct publish_intent **ret_rows, size_t *ret_count, struct fault *fault);
+must_check bool store_job_exists(struct store_reader *reader, const char *id, bool *ret_exists, struct fault *fault);
 /* Files below storage that some data node points to: for the collection of old ones. */
 must_check bool store_file_in_use(struct store_reader *reader, const char *file, bool *ret_in_use, struct fault *fault);
 

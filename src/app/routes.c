@@ -40,9 +40,15 @@ static const struct route ROUTES[] = {
     {POST,   "/api/v1/tasks/submit/{id}/",                     TASKS_SUBMIT,   KIB(64),  tasks_submit},
 
     {GET,    "/api/v1/jobs/",                                  JOBS_READ,      0,        jobs_list},
+    {POST,   "/api/v1/jobs/",                                  JOBS_CREATE,    KIB(64),  jobs_create},
     {GET,    "/api/v1/jobs/{id}/",                             JOBS_READ,      0,        jobs_get},
+    {DELETE, "/api/v1/jobs/{id}/",                             JOBS_DELETE,    0,        jobs_delete},
     {GET,    "/api/v1/jobs/{id}/log/",                         JOBS_READ,      0,        jobs_log},
+    {POST,   "/api/v1/jobs/submit/{id}/",                      JOBS_SUBMIT,    KIB(64),  jobs_submit},
     {POST,   "/api/v1/jobs/cancel/{id}/",                      JOBS_CANCEL,    KIB(64),  jobs_cancel},
+
+    {GET,    "/api/v1/submissions/",                           SUBMISSIONS_READ, 0,      submissions_list},
+    {GET,    "/api/v1/submissions/{id}/",                      SUBMISSIONS_READ, 0,      submissions_get},
 
     {GET,    "/api/v1/datanodes/",                             DATANODES_READ, 0,        datanodes_list},
     {GET,    "/api/v1/datanodes/{id}/",                        DATANODES_READ, 0,        datanodes_get},

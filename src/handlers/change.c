@@ -118,6 +118,33 @@ void change_render_message(struct change *change, int status, const char *text)
     change_render_json(change, status, &json);
 }
 
+static int64_t number_at(const void *entity, size_t offset)
+{
+    int64_t number;
+
+    memcpy(&number, (const char *)entity + offset, sizeof(number));
+    return number;
+}
+
+void change_render_created(struct change *change, const struct resource *resource, const char *id, const void *entity)
+{
+    const struct change_input *input = change->input;
+    struct text json = {0};
+    char etag[ETAG_SIZE];
+
+    members_etag(number_at(entity, resource->seq_at), number_at(entity, resource->revision_at), ALL_MEMBERS,
+                 input->wire, etag);
+    change_render_header(change, "Location", arena_printf(&change->arena, "%s%s/", resource->path, id));
+    change_render_header(change, "ETag", arena_printf(&change->arena, "\"%s\"", etag));
+    jw_open(&json, '{');
+    jw_member_string(&json, "message",
+                     arena_printf(&change->arena, "%c%s was created.", *resource->key - 'a' + 'A', resource->key + 1));
+    jw_key(&json, resource->key);
+    members_put(&json, resource->members, entity, ALL_MEMBERS, input->wire);
+    jw_close(&json, '}');
+    change_render_json(change, 201, &json);
+}
+
 void change_render_header(struct change *change, const char *name, const char *value)
 {
     const char *before = change->answer.headers ? change->answer.headers : "";

@@ -2,7 +2,7 @@
 #ifndef BAILIFF_HANDLERS_CHANGE_H
 #define BAILIFF_HANDLERS_CHANGE_H
 
-#include "bailiff/services.h"
+#include "handlers/resource.h"
 
 /* What every change's apply and render know of their request; first member of each handler's own input. */
 struct change_input {
@@ -25,6 +25,8 @@ enum flow change_send_answer(struct exchange *x); /* the rendered answer of the 
 void change_render_fault(struct change *change);                               /* when !change->ok */
 void change_render_json(struct change *change, int status, struct text *json); /* takes the text over */
 void change_render_message(struct change *change, int status, const char *text);
+/* 201 {"message": "Task was created.", "task": …} with Location and ETag. */
+void change_render_created(struct change *change, const struct resource *resource, const char *id, const void *entity);
 void change_render_header(struct change *change, const char *name, const char *value);
 
 #endif

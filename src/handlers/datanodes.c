@@ -21,6 +21,12 @@ static bool find(struct store_reader *reader, const struct scope *scope, const c
 }
 
 static const char *const SORTS[] = {"created_at", "id", "config_id", NULL};
+static const struct list_filter FILTERS[] = {
+    {"config_id", offsetof(struct list_query, config_id)},
+    {"owner_id", offsetof(struct list_query, owner_id)},
+    {"version", offsetof(struct list_query, version)},
+    {NULL, 0},
+};
 static const struct resource RESOURCE = {
     .path = "/api/v1/datanodes/",
     .key = "datanode",
@@ -28,6 +34,7 @@ static const struct resource RESOURCE = {
     .row_size = sizeof(struct data_node),
     .seq_at = offsetof(struct data_node, seq),
     .revision_at = offsetof(struct data_node, revision),
+    .filters = FILTERS,
     .sorts = SORTS,
     .step = step,
     .find = find,

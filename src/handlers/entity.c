@@ -43,6 +43,24 @@ enum flow resource_get(struct exchange *x, const struct resource *resource)
     return exchange_answer_json(x, 200, &json);
 }
 
+int64_t resource_revision_matched(struct exchange *x, const struct resource *resource, const char *id)
+{
+    const int64_t ANY = -1, NONE = INT64_MAX; /* none: no revision that there is */
+    const struct header *h = exchange_header(x, "if-match");
+    char *row = arena_alloc(&x->arena, resource->row_size);
+    char etag[ETAG_SIZE];
+
+    if (!h)
+        return ANY;
+    if (exchange_header_count(x, "if-match") > 1)
+        return NONE;
+    if (!resource->find(x->bench->reader, &x->scope, id, &x->arena, row, NULL))
+        return NONE; /* the writer says 404 first */
+    int64_t revision = number_at(row, resource->revision_at);
+    members_etag(number_at(row, resource->seq_at), revision, ALL_MEMBERS, x->wire, etag);
+    return etag_list_matches(h->value, etag, false) ? revision : NONE;
+}
+
 bool body_object(struct exchange *x, json_t **ret_body, const char *what, struct fault *fault)
 {
     own(json_freep) json_t *body = NULL;
@@ -60,4 +78,13 @@ bool body_is_ignorable(struct exchange *x, struct fault *fault)
     own(json_freep) json_t *body = NULL;
 
     return x->body.len == 0 || body_object(x, &body, "The body", fault);
+}
+
+bool task_config_find(struct task_creation *creation, const char *config_id, struct fault *fault)
+{
+    if (!config_id || !*config_id)
+        return fault_set(fault, FAULT_INVALID, "Config id is missing.");
+    creation->config = manifest_task(creation->manifest, config_id);
+    return creation->config ||
+           fault_set(fault, FAULT_NOT_FOUND, "Task config: %.*s does not exist.", CONFIG_ID_MAX, config_id);
 }

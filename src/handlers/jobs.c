@@ -1,12 +1,8 @@
-/* Jobs: list, read, log, cancel. */
-#include <errno.h>
-#include <unistd.h>
-
+/* Jobs: list, read, create, delete, cancel. */
 #include "bailiff/handlers.h"
 #include "handlers/change.h"
 #include "handlers/entity.h"
 #include "handlers/resource.h"
-#include "handlers/watch.h"
 
 static bool step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
                  struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows,
@@ -21,7 +17,25 @@ static bool find(struct store_reader *reader, const struct scope *scope, const c
     return store_find_job(reader, scope, id, arena, ret_row, fault);
 }
 
+static bool parse_status(const char *value, int *ret)
+{
+    enum job_status status;
+
+    if (!job_status_parse(span_of(value), &status))
+        return false;
+    *ret = (int)status;
+    return true;
+}
+
 static const char *const SORTS[] = {"creation_date", "id", "config_id", NULL};
+static const struct list_filter FILTERS[] = {
+    {"config_id", offsetof(struct list_query, config_id)},
+    {"owner_id", offsetof(struct list_query, owner_id)},
+    {"version", offsetof(struct list_query, version)},
+    {"task_id", offsetof(struct list_query, task_id)},
+    {"submission_id", offsetof(struct list_query, submission_id)},
+    {NULL, 0},
+};
 static const struct resource RESOURCE = {
     .path = "/api/v1/jobs/",
     .key = "job",
@@ -29,7 +43,8 @@ static const struct resource RESOURCE = {
     .row_size = sizeof(struct job),
     .seq_at = offsetof(struct job, seq),
     .revision_at = offsetof(struct job, revision),
-    .of_jobs = true,
+    .status_parse = parse_status,
+    .filters = FILTERS,
     .sorts = SORTS,
     .step = step,
     .find = find,
@@ -45,98 +60,120 @@ enum flow jobs_get(struct exchange *x)
     return resource_get(x, &RESOURCE);
 }
 
-/* ---- log ---- */
+/* ---- create ---- */
 
-struct log_stream {
-    struct body_source source;
-    struct exchange *x;
-    const char *job_id; /* exchange's */
-    int fd;             /* -1: nothing was written yet */
-    bool follow, last_round;
-    struct watch watch;
+struct create_input {
+    struct change_input base;
+    const char *config_id;
+    struct task_creation creation;
 };
 
-static void log_free_stream(struct body_source *source)
-{
-    struct log_stream *s = container_of(source, struct log_stream, source);
-
-    closep(&s->fd);
-    free(s);
-}
-
-/* Nothing more to read now: is the job over? What it wrote before it ended is read in one more round. */
-static enum source_state log_at_end(struct log_stream *s)
-{
-    struct exchange *x = s->x;
-    own(arena_done) struct arena arena = {0};
-    struct fault fault = {0};
+struct create_outcome {
+    struct task task;
     struct job job;
+    struct submission submission;
+};
 
-    if (!s->follow || s->last_round)
-        return SOURCE_END;
-    if (!store_find_job(x->bench->reader, &x->scope, s->job_id, &arena, &job, &fault))
-        return SOURCE_FAILED;
-    if (s->fd < 0 && job.attempt > 0 && !jobs_open_log(x->services->jobs, &job, &s->fd, &fault) &&
-        fault.kind != FAULT_NOT_FOUND)
-        return SOURCE_FAILED;
-    s->last_round = job_status_final(job.status);
-    if (s->last_round)
-        return SOURCE_MORE;
-    return SOURCE_LATER;
-}
-
-static enum source_state log_pull(struct body_source *source, struct text *out)
+static bool create_apply(struct store_txn *txn, struct change *change, struct fault *fault)
 {
-    struct log_stream *s = container_of(source, struct log_stream, source);
-    char piece[16384];
-    ssize_t n = 0;
+    struct create_input *input = change->input;
+    struct create_outcome *o = arena_alloc(&change->arena, sizeof(*o));
+    own(text_done) struct text detail = {0};
 
-    if (!watch_allows(&s->watch, s->x))
-        return SOURCE_FAILED;
-    if (s->fd >= 0) {
-        do
-            n = read(s->fd, piece, sizeof(piece));
-        while (n < 0 && errno == EINTR);
-    }
-    if (n < 0)
-        return SOURCE_FAILED;
-    if (n == 0)
-        return log_at_end(s);
-    text_append(out, piece, (size_t)n);
-    return SOURCE_MORE;
-}
-
-static bool parse_follow(const char *value, bool *ret_follow, struct fault *fault)
-{
-    if (value && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
-        return fault_set(fault, FAULT_INVALID, "follow must be true or false.");
-    *ret_follow = value && strcmp(value, "true") == 0;
+    if (!task_config_find(&input->creation, input->config_id, fault) ||
+        !txn_create_job(txn, &input->base.scope, &input->creation, &change->arena, &o->task, &o->job, &o->submission,
+                        fault))
+        return false;
+    change->outcome = o;
+    change->audit.target = o->job.id;
+    jw_open(&detail, '{');
+    jw_member_string(&detail, "task_id", o->task.id);
+    jw_member_string(&detail, "submission_id", o->submission.id);
+    jw_close(&detail, '}');
+    change->audit.detail = arena_strndup(&change->arena, detail.data, detail.len);
     return true;
 }
 
-enum flow jobs_log(struct exchange *x)
+static void create_render(struct change *change)
 {
-    struct query_param params[] = {{"follow", NULL}};
+    const struct create_outcome *o = change->outcome;
+
+    if (!change->ok)
+        change_render_fault(change);
+    else
+        change_render_created(change, &RESOURCE, o->job.id, &o->job);
+}
+
+/* As Taipy documents it, task_id names a task's configuration. */
+enum flow jobs_create(struct exchange *x)
+{
+    struct query_param params[] = {{"task_id", NULL}};
     struct fault fault = {0};
-    own(closep) int fd = -1;
-    struct job job;
-    bool follow = false;
 
-    if (!exchange_query(x, params, ARRAY_LEN(params), &fault) || !parse_follow(params[0].value, &follow, &fault) ||
-        !store_find_job(x->bench->reader, &x->scope, exchange_param(x, "id"), &x->arena, &job, &fault))
+    if (!exchange_query(x, params, ARRAY_LEN(params), &fault) || !body_is_ignorable(x, &fault))
         return exchange_fail(x, &fault);
-    if (job.attempt > 0 && !jobs_open_log(x->services->jobs, &job, &fd, &fault) && fault.kind != FAULT_NOT_FOUND)
-        return exchange_fail(x, &fault);
+    struct change *change = change_begin(x, sizeof(struct create_input));
+    struct create_input *input = change->input;
+    input->config_id = arena_strdup(&change->arena, params[0].value);
+    input->creation = (struct task_creation){
+        .manifest = x->services->manifest,
+        .created_by = input->base.subject,
+        .reuse = x->wire == WIRE_TAIPY,
+    };
+    change->apply = create_apply;
+    change->render = create_render;
+    return change_commit(x, change, "job.create", NULL, NULL);
+}
 
-    struct log_stream *s = xcalloc(1, sizeof(*s));
-    s->source.pull = log_pull;
-    s->source.free = log_free_stream;
-    s->x = x;
-    s->job_id = job.id;
-    s->fd = fd;
-    s->follow = follow;
-    fd = -1;
-    return exchange_answer_source(x, 200, "text/plain; charset=utf-8", &s->source, -1);
+/* ---- delete ---- */
+
+struct delete_input {
+    struct change_input base;
+    struct jobs *jobs;
+    const char *id;
+    int64_t if_match;
+    int attempts; /* that it had */
+};
+
+static bool delete_apply(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    struct delete_input *input = change->input;
+
+    return txn_delete_job(txn, &input->base.scope, input->id, input->if_match, &input->attempts, fault);
+}
+
+static void delete_render(struct change *change)
+{
+    const struct delete_input *input = change->input;
+
+    if (!change->ok)
+        change_render_fault(change);
+    else
+        change_render_message(change, 200, arena_printf(&change->arena, "Job %s was deleted.", input->id));
+}
+
+static void delete_committed(const struct change *change)
+{
+    const struct delete_input *input = change->input;
+
+    jobs_forget(input->jobs, input->id, input->attempts);
+}
+
+enum flow jobs_delete(struct exchange *x)
+{
+    struct fault fault = {0};
+
+    if (!exchange_query(x, NULL, 0, &fault))
+        return exchange_fail(x, &fault);
+    struct change *change = change_begin(x, sizeof(struct delete_input));
+    struct delete_input *input = change->input;
+    input->base.committed = delete_committed;
+    input->jobs = x->services->jobs;
+    input->id = arena_strdup(&change->arena, exchange_param(x, "id"));
+    input->if_match = resource_revision_matched(x, &RESOURCE, input->id);
+    change->apply = delete_apply;
+    change->render = delete_render;
+    return change_commit(x, change, "job.delete", input->id, NULL);
 }
 
 /* ---- cancel ---- */

@@ -12,16 +12,11 @@ static bool parse_time(const char *name, const char *value, int64_t *ret_ms, str
     return true;
 }
 
-static bool parse_status(const char *value, int *ret_status, struct fault *fault)
+static bool parse_status(const struct resource *resource, const char *value, int *ret_status, struct fault *fault)
 {
-    enum job_status status;
-
-    if (!value)
+    if (!value || resource->status_parse(value, ret_status))
         return true;
-    if (!job_status_parse(span_of(value), &status))
-        return fault_set(fault, FAULT_INVALID, "status: there is no job status '%.40s'.", value);
-    *ret_status = (int)status;
-    return true;
+    return fault_set(fault, FAULT_INVALID, "status: there is no %s status '%.40s'.", resource->key, value);
 }
 
 static bool parse_sort(const struct resource *resource, const char *value, struct list_query *query,
@@ -37,9 +32,11 @@ static bool parse_sort(const struct resource *resource, const char *value, struc
             return true;
         }
     }
+    own(text_done) struct text names = {0};
+    for (size_t i = 0; resource->sorts[i]; i++)
+        text_printf(&names, "%s%s", i == 0 ? "" : resource->sorts[i + 1] ? ", " : " or ", resource->sorts[i]);
     return fault_set(fault, FAULT_INVALID,
-                     "sort: only immutable members can be sorted by: %s, %s or %s, with '-' for falling order.",
-                     resource->sorts[0], resource->sorts[1], resource->sorts[2]);
+                     "sort: only immutable members can be sorted by: %s, with '-' for falling order.", names.data);
 }
 
 static bool parse_limit(const char *value, unsigned *ret_limit, struct fault *fault)
@@ -54,26 +51,18 @@ static bool parse_limit(const char *value, unsigned *ret_limit, struct fault *fa
     return true;
 }
 
-/* Lists of every kind know the first ones. */
-enum {
-    AFTER,
-    BEFORE,
-    FIELDS,
-    LIMIT,
-    CURSOR,
-    PLAIN_COUNT,
-    CONFIG = PLAIN_COUNT,
-    OWNER,
-    VERSION,
-    SORT,
-    COMMON_COUNT,
-    TASK = COMMON_COUNT,
-    STATUS,
-    COUNT
+/* Lists of every kind know the first ones; a resource's own filters follow. */
+enum { AFTER, BEFORE, FIELDS, LIMIT, CURSOR, PLAIN_COUNT, COUNT_MAX = PLAIN_COUNT + 2 + LIST_FILTERS_MAX };
+_Static_assert((int)COUNT_MAX <= (int)QUERY_PARAMS_MAX, "a list's parameters must fit");
+
+struct parameters {
+    struct query_param all[COUNT_MAX];
+    size_t count, filters_at;
+    struct query_param *sort, *status; /* NULL: the list has none */
 };
 
 /* A cursor continues this list only: of this caller, this route, these filters, this order. */
-static void bind(const struct exchange *x, const struct resource *resource, const struct query_param *params,
+static void bind(const struct exchange *x, const struct resource *resource, const struct parameters *p,
                  uint8_t out[static 32])
 {
     struct digest *d = digest_new();
@@ -81,9 +70,9 @@ static void bind(const struct exchange *x, const struct resource *resource, cons
     digest_add(d, span_of(resource->path));
     digest_add(d, span_of(x->identity->issuer));
     digest_add(d, span_of(x->identity->subject));
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < p->count; i++)
         if (i != LIMIT && i != CURSOR)
-            digest_add(d, params[i].value ? span_of(params[i].value) : SPAN("\1"));
+            digest_add(d, p->all[i].value ? span_of(p->all[i].value) : SPAN("\1"));
     digest_end(d, out);
 }
 
@@ -108,42 +97,72 @@ static void put_parameter(struct text *out, const char *name, const char *value)
     text_append_char(out, '&');
 }
 
+static struct query_param *parameter_add(struct parameters *p, const char *name)
+{
+    struct query_param *added = &p->all[p->count++];
+
+    added->name = name;
+    return added;
+}
+
+static bool parameters_read(struct exchange *x, const struct resource *resource, struct parameters *p,
+                            struct fault *fault)
+{
+    *p = (struct parameters){.count = PLAIN_COUNT};
+    p->all[AFTER].name = "created_after";
+    p->all[BEFORE].name = "created_before";
+    p->all[FIELDS].name = "fields";
+    p->all[LIMIT].name = "limit";
+    p->all[CURSOR].name = "cursor";
+    if (resource->sorts)
+        p->sort = parameter_add(p, "sort");
+    if (resource->status_parse)
+        p->status = parameter_add(p, "status");
+    p->filters_at = p->count;
+    for (const struct list_filter *f = resource->filters; f && f->name; f++)
+        parameter_add(p, f->name);
+    if (!exchange_query(x, p->all, p->count, fault))
+        return false;
+    for (size_t i = 0; i < p->count; i++)
+        if (p->all[i].value && !*p->all[i].value)
+            return fault_set(fault, FAULT_INVALID, "%s is empty; leave it out.", p->all[i].name);
+    return true;
+}
+
+static void set_filters(const struct resource *resource, const struct parameters *p, struct list_query *query)
+{
+    for (size_t i = p->filters_at; i < p->count; i++) {
+        char *member = (char *)query + resource->filters[i - p->filters_at].at;
+        memcpy(member, &p->all[i].value, sizeof(p->all[i].value));
+    }
+}
+
 bool list_request_parse(struct exchange *x, const struct resource *resource, struct list_request *ret,
                         struct fault *fault)
 {
-    struct query_param all[COUNT] = {
-        [CONFIG] = {"config_id", NULL},    [OWNER] = {"owner_id", NULL},        [VERSION] = {"version", NULL},
-        [AFTER] = {"created_after", NULL}, [BEFORE] = {"created_before", NULL}, [SORT] = {"sort", NULL},
-        [FIELDS] = {"fields", NULL},       [LIMIT] = {"limit", NULL},           [CURSOR] = {"cursor", NULL},
-        [TASK] = {"task_id", NULL},        [STATUS] = {"status", NULL},
-    };
     struct list_request r = {.resource = resource, .query = {.status = -1}};
+    struct parameters p;
 
-    if (!exchange_query(x, all, resource->of_jobs ? COUNT : resource->sorts ? COMMON_COUNT : PLAIN_COUNT, fault))
+    if (!parameters_read(x, resource, &p, fault))
         return false;
-    for (size_t i = 0; i < COUNT; i++)
-        if (all[i].value && !*all[i].value)
-            return fault_set(fault, FAULT_INVALID, "%s is empty; leave it out.", all[i].name);
-    r.query.config_id = all[CONFIG].value;
-    r.query.owner_id = all[OWNER].value;
-    r.query.version = all[VERSION].value;
-    r.query.task_id = all[TASK].value;
-    if (!parse_status(all[STATUS].value, &r.query.status, fault) ||
-        !parse_time("created_after", all[AFTER].value, &r.query.created_after_ms, fault) ||
-        !parse_time("created_before", all[BEFORE].value, &r.query.created_before_ms, fault) ||
-        !parse_sort(resource, all[SORT].value, &r.query, fault) ||
-        !members_parse(resource->members, all[FIELDS].value, &r.members, fault) ||
-        !parse_limit(all[LIMIT].value, &r.limit, fault))
+    set_filters(resource, &p, &r.query);
+    if (!parse_status(resource, p.status ? p.status->value : NULL, &r.query.status, fault) ||
+        !parse_time("created_after", p.all[AFTER].value, &r.query.created_after_ms, fault) ||
+        !parse_time("created_before", p.all[BEFORE].value, &r.query.created_before_ms, fault) ||
+        !parse_sort(resource, p.sort ? p.sort->value : NULL, &r.query, fault) ||
+        !members_parse(resource->members, p.all[FIELDS].value, &r.members, fault) ||
+        !parse_limit(p.all[LIMIT].value, &r.limit, fault))
         return false;
-    bind(x, resource, all, r.binding);
-    if (all[CURSOR].value && r.limit == 0)
+    bind(x, resource, &p, r.binding);
+    const char *cursor = p.all[CURSOR].value;
+    if (cursor && r.limit == 0)
         return fault_set(fault, FAULT_INVALID, "cursor goes with limit.");
-    if (all[CURSOR].value && !cursor_open(store_secret(x->services->store), span_of(all[CURSOR].value), r.binding,
-                                          &r.position, list_cursor_size(&r.query), fault))
+    if (cursor && !cursor_open(store_secret(x->services->store), span_of(cursor), r.binding, &r.position,
+                               list_cursor_size(&r.query), fault))
         return false;
-    for (size_t i = 0; i < COUNT; i++)
-        if (all[i].value && i != CURSOR)
-            put_parameter(&r.kept, all[i].name, all[i].value);
+    for (size_t i = 0; i < p.count; i++)
+        if (p.all[i].value && i != CURSOR)
+            put_parameter(&r.kept, p.all[i].name, p.all[i].value);
     *ret = r;
     return true;
 }

@@ -165,6 +165,29 @@ static const struct member job_members[] = {
 };
 const struct member_table JOB_MEMBERS = {job_members, ARRAY_LEN(job_members)};
 
+PUT(submission, id, jw_string(out, e->id))
+PUT(submission, entity_id, jw_string(out, e->entity_id))
+PUT(submission, entity_type, jw_string(out, e->entity_type))
+PUT(submission, entity_config_id, jw_string(out, e->entity_config_id))
+PUT(submission, version, jw_string(out, e->version))
+PUT(submission, status, put_enum(out, "SubmissionStatus", submission_status_name(e->status), wire))
+PUT(submission, job_ids, put_ids(out, &e->job_ids))
+PUT(submission, creation_date, put_job_time(out, e->created_at_ms, wire))
+PUT(submission, submitted_by, jw_string(out, e->submitted_by))
+
+static const struct member submission_members[] = {
+    {"id", false, submission_id},
+    {"entity_id", false, submission_entity_id},
+    {"entity_type", false, submission_entity_type},
+    {"entity_config_id", false, submission_entity_config_id},
+    {"version", false, submission_version},
+    {"status", false, submission_status},
+    {"job_ids", false, submission_job_ids},
+    {"creation_date", false, submission_creation_date},
+    {"submitted_by", true, submission_submitted_by},
+};
+const struct member_table SUBMISSION_MEMBERS = {submission_members, ARRAY_LEN(submission_members)};
+
 PUT(data_node, id, jw_string(out, e->id))
 PUT(data_node, config_id, jw_string(out, e->config_id))
 PUT(data_node, scope, put_enum(out, "Scope", data_scope_name(e->scope), wire))

@@ -191,6 +191,7 @@ bool jobs_start(struct jobs *jobs, struct store *store, const struct manifest *m
         !publish_recover(jobs, fault))
         return false;
     store_reader_turn_end(jobs->reader);
+    old_logs_begin(jobs);
     return thread_start(jobs, fault);
 }
 
@@ -279,6 +280,7 @@ void jobs_free(struct jobs *jobs)
         attempt_free(jobs->attempts);
     publish_done(jobs);
     collect_done(jobs);
+    old_logs_done(jobs);
     store_reader_free(jobs->reader);
     answer_done(&jobs->load.answer);
     inbox_free(jobs->inbox);

@@ -60,6 +60,7 @@ static void turn(struct jobs *jobs)
     publish_step(jobs, now_ms);
     dispatch(jobs, now_ms);
     collect_step(jobs, now_ms);
+    old_logs_step(jobs);
     client_step(jobs, now_ms);
     store_reader_turn_end(jobs->reader);
 }

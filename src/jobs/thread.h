@@ -3,6 +3,7 @@
 #ifndef JOBS_THREAD_H
 #define JOBS_THREAD_H
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -147,6 +148,7 @@ struct jobs {
     struct publication *publications;
     struct old_file *old_files, **old_files_end;
     size_t old_file_count;
+    DIR *log_sweep; /* NULL: done */
     int64_t last_request;
 
     struct { /* a load under way, before the thread runs */
@@ -225,6 +227,11 @@ void collect_add(struct jobs *jobs, const char *file);
 void collect_step(struct jobs *jobs, int64_t now_ms);
 must_check bool collect_orphans(struct jobs *jobs, struct fault *fault);
 void collect_done(struct jobs *jobs);
+
+/* old_logs.c */
+void old_logs_begin(struct jobs *jobs);
+void old_logs_step(struct jobs *jobs);
+void old_logs_done(struct jobs *jobs);
 
 /* changes.c: a change whose completion comes back to the job thread */
 struct transition {

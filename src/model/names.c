@@ -48,6 +48,15 @@ bool job_status_parse(struct span s, enum job_status *ret)
     return true;
 }
 
+bool submission_status_parse(struct span s, enum submission_status *ret)
+{
+    unsigned value;
+    if (!find(submission_names, ARRAY_LEN(submission_names), s, &value))
+        return false;
+    *ret = (enum submission_status)value;
+    return true;
+}
+
 bool data_scope_parse(struct span s, enum data_scope *ret)
 {
     unsigned value;

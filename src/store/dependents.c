@@ -103,21 +103,36 @@ static bool waits_left(struct store_txn *txn, int64_t job_seq, bool *ret_left, s
     return query_number(&q, &one, ret_left, fault);
 }
 
+bool txn_job_is_ready(struct store_txn *txn, int64_t job_seq, bool *ret_ready, struct fault *fault)
+{
+    bool left;
+
+    if (!look_at_user_files(txn, job_seq, fault) || !waits_left(txn, job_seq, &left, fault))
+        return false;
+    *ret_ready = !left;
+    return true;
+}
+
+bool txn_waits_remove(struct store_txn *txn, int64_t job_seq, struct fault *fault)
+{
+    return run_on_seq(txn, SQL_WAITS_REMOVE, job_seq, fault);
+}
+
 bool txn_job_examine(struct store_txn *txn, int64_t job_seq, struct fault *fault)
 {
     struct arena arena = {0};
     struct job job;
-    bool left, ok;
+    bool ready, ok;
 
-    if (!look_at_user_files(txn, job_seq, fault) || !waits_left(txn, job_seq, &left, fault))
+    if (!txn_job_is_ready(txn, job_seq, &ready, fault))
         return false;
-    if (left)
+    if (!ready)
         return true;
     ok = find_job_by_seq(txn->db, job_seq, &arena, &job, fault);
     if (ok) {
         enum job_status before = job.status;
         job.status = JOB_PENDING;
-        ok = run_on_seq(txn, SQL_WAITS_REMOVE, job_seq, fault) && txn_job_store(txn, &job, before, fault);
+        ok = txn_waits_remove(txn, job_seq, fault) && txn_job_store(txn, &job, before, fault);
     }
     arena_done(&arena);
     return ok;
@@ -168,8 +183,7 @@ static bool abandon(struct store_txn *txn, int64_t job_seq, struct fault *fault)
 {
     struct arena arena = {0};
     struct job job;
-    bool ok =
-        run_on_seq(txn, SQL_WAITS_REMOVE, job_seq, fault) && find_job_by_seq(txn->db, job_seq, &arena, &job, fault);
+    bool ok = txn_waits_remove(txn, job_seq, fault) && find_job_by_seq(txn->db, job_seq, &arena, &job, fault);
 
     if (ok) {
         enum job_status before = job.status;
@@ -186,7 +200,7 @@ bool txn_jobs_abandon(struct store_txn *txn, int64_t job_seq, struct fault *faul
     own(seq_list_done) struct seq_list ended = {
         0}; /* in the order in which they fell; those behind i are still to be looked at */
 
-    if (!run_on_seq(txn, SQL_WAITS_REMOVE, job_seq, fault)) /* it may have waited itself, if it was canceled */
+    if (!txn_waits_remove(txn, job_seq, fault)) /* it may have waited itself, if it was canceled */
         return false;
     seq_list_add(&ended, job_seq);
     for (size_t i = 0; i < ended.count; i++) {

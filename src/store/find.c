@@ -80,12 +80,15 @@ bool find_data_node(struct database *db, const struct scope *scope, const char *
     return true;
 }
 
-static bool submission_read_jobs(struct database *db, struct arena *arena, struct submission *ret, struct fault *fault)
+bool submission_read_jobs(struct database *db, struct arena *arena, struct submission *ret, struct fault *fault)
 {
     own(query_done) struct query q = query_begin(db, SQL_SUBMISSION_JOBS);
 
     query_text(&q, ret->id);
-    return query_id_list(&q, arena, &ret->job_ids, fault);
+    if (!query_id_list(&q, arena, &ret->job_ids, fault))
+        return false;
+    ret->revision = (int64_t)ret->job_ids.count * SUBMISSION_STATUS_COUNT + ret->status;
+    return true;
 }
 
 bool find_submission(struct database *db, const struct scope *scope, const char *id, struct arena *arena,

@@ -1,7 +1,7 @@
 /* Lists: keyset steps over one table, in one of three orders.
  *
  * The first step fixes last_seq, the newest row that belongs to the list; rows that come later are passed over. No step looks
- * at more than rows_max rows. Filters with an index (configuration, task, unfinished status) choose the statement, the
+ * at more than rows_max rows. Filters with an index (configuration, task, submission, unfinished status) choose the statement, the
  * others are tried on each row. In the order of creation times are found without looking at every row: see stretches.h. */
 #include <stdio.h>
 
@@ -9,17 +9,17 @@
 #include "store/rows.h"
 #include "store/stretches.h"
 
-#define TABLE(T)                                                                                   \
-    {                                                                                              \
-        SQL_##T##_MAX_SEQ, SQL_##T##_TIME_AT, {SQL_##T##_CLOCK_BACK, SQL_##T##_CLOCK_BACK_DOWN},   \
-            {SQL_##T##_BY_SEQ, SQL_##T##_BY_SEQ_DOWN}, {SQL_##T##_BY_ID_UP, SQL_##T##_BY_ID_DOWN}, \
-            {SQL_##T##_OF_CONFIG, SQL_##T##_OF_CONFIG_DOWN},                                       \
-        {                                                                                          \
-            SQL_##T##_NEXT_CONFIG, SQL_##T##_NEXT_CONFIG_DOWN                                      \
-        }                                                                                          \
-    }
-static const struct table TASKS = TABLE(TASK), JOBS = TABLE(JOB), DATA_NODES = TABLE(DATA_NODE);
+#define COMMON(T)                                                    \
+    .max_seq = SQL_##T##_MAX_SEQ, .time_at = SQL_##T##_TIME_AT,      \
+    .clock_back = {SQL_##T##_CLOCK_BACK, SQL_##T##_CLOCK_BACK_DOWN}, \
+    .by_seq = {SQL_##T##_BY_SEQ, SQL_##T##_BY_SEQ_DOWN}, .by_id = {SQL_##T##_BY_ID_UP, SQL_##T##_BY_ID_DOWN}
+#define BY_CONFIG(T)                                                                 \
+    .by_config = true, .of_config = {SQL_##T##_OF_CONFIG, SQL_##T##_OF_CONFIG_DOWN}, \
+    .next_config = {SQL_##T##_NEXT_CONFIG, SQL_##T##_NEXT_CONFIG_DOWN}
+static const struct table TASKS = {COMMON(TASK), BY_CONFIG(TASK)}, JOBS = {COMMON(JOB), BY_CONFIG(JOB)},
+                          DATA_NODES = {COMMON(DATA_NODE), BY_CONFIG(DATA_NODE)}, SUBMISSIONS = {COMMON(SUBMISSION)};
 static const enum sql JOBS_OF_TASK[2] = {SQL_JOB_OF_TASK, SQL_JOB_OF_TASK_DOWN};
+static const enum sql JOBS_OF_SUBMISSION[2] = {SQL_JOB_OF_SUBMISSION, SQL_JOB_OF_SUBMISSION_DOWN};
 static const enum sql JOBS_OF_STATUS[2] = {SQL_JOB_OF_STATUS, SQL_JOB_OF_STATUS_DOWN};
 
 /* Above every id there is. */
@@ -117,11 +117,15 @@ static enum sql statement_by_seq(const struct step *step, const char **ret_value
     const struct list_query *query = step->query;
     bool down = query->descending, jobs = step->table == &JOBS;
 
+    if (query->submission_id && jobs) {
+        *ret_value = query->submission_id;
+        return JOBS_OF_SUBMISSION[down];
+    }
     if (query->task_id && jobs) {
         *ret_value = query->task_id;
         return JOBS_OF_TASK[down];
     }
-    if (query->config_id) {
+    if (query->config_id && step->table->by_config) {
         *ret_value = query->config_id;
         return step->table->of_config[down];
     }
@@ -226,7 +230,7 @@ static bool list_step(struct step *step, struct store_reader *reader, struct lis
         ok = true;
     else if (sort == SORT_ID)
         ok = list_by_id(step, fault);
-    else if (sort == SORT_CONFIG_ID && !step->query->config_id)
+    else if (sort == SORT_CONFIG_ID && !step->query->config_id && step->table->by_config)
         ok = list_by_config(step, fault);
     else /* with one configuration only, both other orders are that of creation */
         ok = list_by_seq(step, fault);
@@ -252,13 +256,29 @@ static bool take_job(struct step *step, struct query *row, struct fault *fault)
     struct job *job = (struct job *)step->rows + step->count;
     const struct list_query *query = step->query;
 
-    if (!column_is(row, 6, query->task_id) ||
+    if (!column_is(row, 6, query->task_id) || !column_is(row, 9, query->submission_id) ||
         (query->status >= 0 && !column_is(row, 7, job_status_name((enum job_status)query->status))))
         return true;
     if (!row_job(row, step->arena, job, fault))
         return false;
     step->count += scope_allows(step->scope, job->owner_id);
     return true;
+}
+
+static bool take_submission(struct step *step, struct query *row, struct fault *fault)
+{
+    struct submission *submission = (struct submission *)step->rows + step->count;
+    const struct list_query *query = step->query;
+
+    if (!column_is(row, 6, query->entity_id) ||
+        (query->status >= 0 && !column_is(row, 9, submission_status_name((enum submission_status)query->status))))
+        return true;
+    if (!row_submission(row, step->arena, submission, fault))
+        return false;
+    if (!scope_allows(step->scope, NULL)) /* as in find_submission */
+        return true;
+    step->count++;
+    return submission_read_jobs(step->db, step->arena, submission, fault);
 }
 
 static bool take_data_node(struct step *step, struct query *row, struct fault *fault)
@@ -300,6 +320,24 @@ bool store_list_jobs(struct store_reader *reader, const struct scope *scope, con
                         .query = query,
                         .left = rows_max,
                         .take = take_job,
+                        .arena = arena,
+                        .rows = ret_rows};
+
+    if (!list_step(&step, reader, position, fault))
+        return false;
+    *ret_count = step.count;
+    return true;
+}
+
+bool store_list_submissions(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
+                            struct list_position *position, size_t rows_max, struct arena *arena,
+                            struct submission *ret_rows, size_t *ret_count, struct fault *fault)
+{
+    struct step step = {.table = &SUBMISSIONS,
+                        .scope = scope,
+                        .query = query,
+                        .left = rows_max,
+                        .take = take_submission,
                         .arena = arena,
                         .rows = ret_rows};
 

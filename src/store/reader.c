@@ -93,6 +93,17 @@ bool store_file_in_use(struct store_reader *reader, const char *file, bool *ret_
     return true;
 }
 
+bool store_job_exists(struct store_reader *reader, const char *id, bool *ret_exists, struct fault *fault)
+{
+    if (!reader_enter(reader, fault))
+        return false;
+    own(query_done) struct query q = query_begin(reader->db, SQL_JOB_EXISTS);
+    int64_t one;
+
+    query_text(&q, id);
+    return query_number(&q, &one, ret_exists, fault);
+}
+
 bool store_next_pending(struct store_reader *reader, int64_t after_seq, size_t max, struct arena *arena,
                         struct job *ret_rows, size_t *ret_count, struct fault *fault)
 {

@@ -156,33 +156,22 @@ bool row_data_node(struct query *q, struct arena *arena, struct data_node *ret, 
     return ret->id && ret->config_id ? true : row_damaged(q, "id", fault);
 }
 
-static bool submission_status_parse(struct span s, enum submission_status *ret)
-{
-    for (int i = 0; i < SUBMISSION_STATUS_COUNT; i++) {
-        if (!span_is(s, submission_status_name((enum submission_status)i)))
-            continue;
-        *ret = (enum submission_status)i;
-        return true;
-    }
-    return false;
-}
-
 bool row_submission(struct query *q, struct arena *arena, struct submission *ret, struct fault *fault)
 {
     enum submission_status status;
 
-    if (!submission_status_parse(query_column_span(q, 7), &status))
+    if (!submission_status_parse(query_column_span(q, 9), &status))
         return row_damaged(q, "status", fault);
     *ret = (struct submission){
-        .seq = query_column_int(q, 0),
-        .id = query_column_text(q, 1, arena),
-        .entity_id = query_column_text(q, 2, arena),
-        .entity_type = query_column_text(q, 3, arena),
-        .entity_config_id = query_column_text(q, 4, arena),
-        .version = query_column_text(q, 5, arena),
-        .submitted_by = query_column_text(q, 6, arena),
+        .seq = query_column_int(q, COL_SEQ),
+        .id = query_column_text(q, COL_ID, arena),
+        .entity_config_id = query_column_text(q, COL_CONFIG_ID, arena),
+        .version = query_column_text(q, COL_VERSION, arena),
+        .created_at_ms = query_column_int(q, COL_CREATED_AT),
+        .entity_id = query_column_text(q, 6, arena),
+        .entity_type = query_column_text(q, 7, arena),
+        .submitted_by = query_column_text(q, 8, arena),
         .status = status,
-        .created_at_ms = query_column_int(q, 8),
     };
     return true;
 }

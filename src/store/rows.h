@@ -31,6 +31,10 @@ must_check bool find_submission(struct database *db, const struct scope *scope, 
 must_check bool data_node_read_parents(struct database *db, struct arena *arena, struct data_node *ret,
                                        struct fault *fault);
 
+/* Fills ret->job_ids and revision of a submission that was read. */
+must_check bool submission_read_jobs(struct database *db, struct arena *arena, struct submission *ret,
+                                     struct fault *fault);
+
 /* Lists of ids are texts separated by single spaces. */
 struct id_list id_list_split(struct span text, struct arena *arena);
 const char *id_list_join(const struct id_list *list, struct arena *arena);

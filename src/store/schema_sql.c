@@ -180,6 +180,11 @@ static const char VERSION_2[] =
     "CREATE UNIQUE INDEX revocation_what ON revocation (coalesce(issuer, ''), coalesce(token_id, ''),"
     "  coalesce(subject, ''));";
 
-static const char *const VERSIONS[] = {VERSION_1, VERSION_2};
+/* submissions are listed, too: where their times went back was not written down before */
+static const char VERSION_3[] =
+    "INSERT OR IGNORE INTO clock_back (name, seq) SELECT 'submission', seq FROM (SELECT seq, created_at,"
+    "  lead(created_at) OVER (ORDER BY seq) AS next FROM submission) WHERE next < created_at;";
+
+static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3};
 
 const struct migrations SCHEMA = {VERSIONS, ARRAY_LEN(VERSIONS)};

@@ -8,7 +8,9 @@
 
 struct table { /* the statements of one kind of row; [1]: descending */
     enum sql max_seq, time_at;
-    enum sql clock_back[2], by_seq[2], by_id[2], of_config[2], next_config[2];
+    enum sql clock_back[2], by_seq[2], by_id[2];
+    bool by_config; /* there is an index of configurations, and these: */
+    enum sql of_config[2], next_config[2];
 };
 struct step { /* one call */
     struct database *db;

@@ -92,7 +92,7 @@ static bool add_pair(struct store_txn *txn, enum sql sql, int64_t data_node_seq,
     return query_run(&q, fault);
 }
 
-static bool lock_outputs(struct store_txn *txn, const struct task *task, int64_t job_seq, struct fault *fault)
+bool txn_lock_outputs(struct store_txn *txn, const struct task *task, int64_t job_seq, struct fault *fault)
 {
     for (size_t i = 0; i < task->output_ids.count; i++) {
         struct arena arena = {0};
@@ -116,9 +116,18 @@ static bool wait_for_inputs(struct store_txn *txn, const struct input *inputs, s
     return true;
 }
 
-/* Taipy goes SUBMITTED → PENDING or BLOCKED at once; both steps are one here. */
-static struct job new_job(const struct store_txn *txn, const struct task *task, const struct submission *submission,
-                          bool ready, bool force, struct arena *arena)
+bool txn_wait_for_inputs(struct store_txn *txn, const struct task *task, int64_t job_seq, struct arena *arena,
+                         struct fault *fault)
+{
+    struct input *inputs;
+    bool ready;
+
+    return look_at_inputs(txn, task, arena, &inputs, &ready, fault) &&
+           wait_for_inputs(txn, inputs, task->input_ids.count, job_seq, fault);
+}
+
+struct job txn_job_of_task(const struct store_txn *txn, const struct task *task, const struct submission *submission,
+                           enum job_status status, bool force, struct arena *arena)
 {
     char id[ENTITY_ID_SIZE];
 
@@ -131,15 +140,15 @@ static struct job new_job(const struct store_txn *txn, const struct task *task, 
         .submission_id = submission->id,
         .version = task->version,
         .owner_id = task->owner_id,
-        .status = ready ? JOB_PENDING : JOB_BLOCKED,
+        .status = status,
         .force = force,
         .created_at_ms = txn->now_ms,
         .submitted_by = submission->submitted_by,
     };
 }
 
-static struct submission new_submission(const struct store_txn *txn, const struct task *task, const char *submitted_by,
-                                        struct arena *arena)
+struct submission txn_submission_of_task(const struct store_txn *txn, const struct task *task, const char *submitted_by,
+                                         struct arena *arena)
 {
     char id[ENTITY_ID_SIZE];
 
@@ -155,11 +164,23 @@ static struct submission new_submission(const struct store_txn *txn, const struc
     };
 }
 
+bool txn_submission_add(struct store_txn *txn, struct submission *submission, struct job *job, struct arena *arena,
+                        struct fault *fault)
+{
+    unsigned counts[JOB_STATUS_COUNT] = {0};
+
+    counts[job->status] = 1;
+    submission->status = submission_status_of(counts);
+    submission->job_ids = (struct id_list){arena_alloc(arena, sizeof(char *)), 1};
+    submission->job_ids.items[0] = job->id;
+    submission->revision = SUBMISSION_STATUS_COUNT + (int64_t)submission->status;
+    return add_submission(txn, submission, fault) && add_job(txn, job, fault);
+}
+
 bool txn_submit_task(struct store_txn *txn, const struct scope *scope, const char *task_id, bool force,
                      const char *submitted_by, struct arena *arena, struct task *ret_task, struct job *ret_job,
                      struct submission *ret_submission, struct fault *fault)
 {
-    unsigned counts[JOB_STATUS_COUNT] = {0};
     struct input *inputs;
     struct task task;
     bool ready;
@@ -167,15 +188,11 @@ bool txn_submit_task(struct store_txn *txn, const struct scope *scope, const cha
     if (!find_task(txn->db, scope, task_id, arena, &task, fault) ||
         !look_at_inputs(txn, &task, arena, &inputs, &ready, fault))
         return false;
-    struct submission submission = new_submission(txn, &task, submitted_by, arena);
-    struct job job = new_job(txn, &task, &submission, ready, force, arena);
-    counts[job.status] = 1;
-    submission.status = submission_status_of(counts);
-    submission.job_ids = (struct id_list){arena_alloc(arena, sizeof(char *)), 1};
-    submission.job_ids.items[0] = job.id;
+    struct submission submission = txn_submission_of_task(txn, &task, submitted_by, arena);
+    /* Taipy goes SUBMITTED → PENDING or BLOCKED at once; both steps are one here. */
+    struct job job = txn_job_of_task(txn, &task, &submission, ready ? JOB_PENDING : JOB_BLOCKED, force, arena);
 
-    if (!add_submission(txn, &submission, fault) || !add_job(txn, &job, fault) ||
-        !lock_outputs(txn, &task, job.seq, fault))
+    if (!txn_submission_add(txn, &submission, &job, arena, fault) || !txn_lock_outputs(txn, &task, job.seq, fault))
         return false;
     if (!ready && !wait_for_inputs(txn, inputs, task.input_ids.count, job.seq, fault))
         return false;

@@ -39,6 +39,18 @@ must_check bool txn_data_node_written(struct store_txn *txn, int64_t data_node_s
 /* Modification time of a user's file, 0: there is no such file. */
 int64_t user_file_time_ms(const char *path);
 
+/* ---- submitting (submit.c) ---- */
+struct submission txn_submission_of_task(const struct store_txn *txn, const struct task *task, const char *submitted_by,
+                                         struct arena *arena);
+struct job txn_job_of_task(const struct store_txn *txn, const struct task *task, const struct submission *submission,
+                           enum job_status status, bool force, struct arena *arena);
+/* Both rows; the submission's status and job_ids follow from its only job. */
+must_check bool txn_submission_add(struct store_txn *txn, struct submission *submission, struct job *job,
+                                   struct arena *arena, struct fault *fault);
+must_check bool txn_lock_outputs(struct store_txn *txn, const struct task *task, int64_t job_seq, struct fault *fault);
+must_check bool txn_wait_for_inputs(struct store_txn *txn, const struct task *task, int64_t job_seq,
+                                    struct arena *arena, struct fault *fault);
+
 /* ---- jobs (transitions.c, dependents.c) ---- */
 struct seq_list { /* of rows' seq; own(seq_list_done) */
     int64_t *items;
@@ -58,6 +70,9 @@ must_check bool txn_submission_follow(struct store_txn *txn, const char *submiss
 must_check bool txn_jobs_abandon(struct store_txn *txn, int64_t job_seq, struct fault *fault);
 /* The data node is there now, or nobody will write it any more: jobs that waited and can go on become PENDING. */
 must_check bool txn_jobs_unblock(struct store_txn *txn, const struct seq_list *data_nodes, struct fault *fault);
+/* Is all there that the job was put down to wait for? */
+must_check bool txn_job_is_ready(struct store_txn *txn, int64_t job_seq, bool *ret_ready, struct fault *fault);
+must_check bool txn_waits_remove(struct store_txn *txn, int64_t job_seq, struct fault *fault);
 must_check bool txn_job_examine(struct store_txn *txn, int64_t job_seq, struct fault *fault);
 must_check bool txn_unlock(struct store_txn *txn, int64_t data_node_seq, int64_t job_seq, struct fault *fault);
 

@@ -63,7 +63,7 @@ class Paths(ServerCase):
             ("PUT", "/api/v1/tasks/", {"GET", "HEAD", "POST", "OPTIONS"}),
             ("PATCH", "/api/v1/tasks/TASK_x/", {"GET", "HEAD", "DELETE", "OPTIONS"}),
             ("GET", "/api/v1/tasks/submit/TASK_x/", {"POST", "OPTIONS"}),
-            ("DELETE", "/api/v1/jobs/", {"GET", "HEAD", "OPTIONS"}),
+            ("DELETE", "/api/v1/jobs/", {"GET", "HEAD", "POST", "OPTIONS"}),
             ("BREW", "/api/v1/configs/", {"GET", "HEAD", "OPTIONS"}),
             ("POST", "/livez", {"GET", "HEAD", "OPTIONS"}),
         ]:

@@ -15,7 +15,7 @@ from lib import tokens
 from lib.server import ISSUER, PROGRAM, ROLES, ServerCase, run
 
 # method, path, what it needs, and what each of ROLES gets: reader, editor, executor, admin. Names in braces are entities that the
-# test makes. A cancel that is allowed meets a job that has ended.
+# test makes. A cancel or submit that is allowed meets a job that has ended.
 ROUTES = [
     ("GET", "/livez", "public", (200, 200, 200, 200)),
     ("GET", "/readyz", "public", (200, 200, 200, 200)),
@@ -32,9 +32,14 @@ ROUTES = [
     ("DELETE", "/api/v1/tasks/{id}/", "tasks:delete", (403, 200, 403, 200)),
     ("POST", "/api/v1/tasks/submit/{id}/", "tasks:submit", (403, 403, 204, 204)),
     ("GET", "/api/v1/jobs/", "jobs:read", (200, 200, 200, 200)),
+    ("POST", "/api/v1/jobs/", "jobs:create", (403, 201, 403, 201)),
     ("GET", "/api/v1/jobs/{id}/", "jobs:read", (200, 200, 200, 200)),
+    ("DELETE", "/api/v1/jobs/{id}/", "jobs:delete", (403, 200, 403, 200)),
     ("GET", "/api/v1/jobs/{id}/log/", "jobs:read", (200, 200, 200, 200)),
+    ("POST", "/api/v1/jobs/submit/{id}/", "jobs:submit", (403, 403, 409, 409)),
     ("POST", "/api/v1/jobs/cancel/{id}/", "jobs:cancel", (403, 403, 409, 409)),
+    ("GET", "/api/v1/submissions/", "submissions:read", (200, 200, 200, 200)),
+    ("GET", "/api/v1/submissions/{id}/", "submissions:read", (200, 200, 200, 200)),
     ("GET", "/api/v1/datanodes/", "datanodes:read", (200, 200, 200, 200)),
     ("GET", "/api/v1/datanodes/{id}/", "datanodes:read", (200, 200, 200, 200)),
     ("GET", "/api/v1/datanodes/{id}/read/", "datanodes:read", (200, 200, 200, 200)),
@@ -47,19 +52,24 @@ class Matrix(ServerCase):
     def setUpClass(cls):
         super().setUpClass()
         task, job = cls.server.run_task("double")
-        cls.ids = {"tasks": task["id"], "jobs": job["id"], "datanodes": task["output_ids"][0]}
+        cls.ids = {"tasks": task["id"], "jobs": job["id"], "datanodes": task["output_ids"][0], "submissions": job["submission_id"]}
         cls.hostile = cls.hostile_tokens()
 
     def path_of(self, method, path):
         """The path with an entity in it: one that is there, and for DELETE one of its own."""
         if path == "/api/v1/tasks/" and method == "POST":
             return path + "?config_id=noop"
+        if path == "/api/v1/jobs/" and method == "POST":
+            return path + "?task_id=noop"
         if "{id}" not in path:
             return path
         kind = path.split("/")[3]
         if kind == "revocations":
             return path.replace("{id}", "REVOCATION_none")
-        entity = self.server.create("noop", "TAIPY_ADMIN")["id"] if method == "DELETE" else self.ids[kind]
+        if (method, kind) == ("DELETE", "jobs"):
+            entity = self.server.run_task("noop")[1]["id"]
+        else:
+            entity = self.server.create("noop", "TAIPY_ADMIN")["id"] if method == "DELETE" else self.ids[kind]
         return path.replace("{id}", entity)
 
     def contents(self):
@@ -222,12 +232,13 @@ class Matrix(ServerCase):
     def test_no_hostile_token_reaches_a_handler(self):
         task = self.server.create("noop", "TAIPY_ADMIN")  # for DELETE: it must survive them all
         ids = {**self.ids, "tasks": task["id"]}
+        creations = {"/api/v1/tasks/": "?config_id=noop", "/api/v1/jobs/": "?task_id=noop"}
         before, answers, wrong = self.contents(), [], []
         for method, path, needs, _ in ROUTES + [(m, p, "any", None) for m, p in OUTSIDE]:
             if needs == "public":
                 continue
             kind = path.split("/")[3] if "{id}" in path else ""
-            target = path.replace("{id}", ids.get(kind, "")) + ("?config_id=noop" if (method, path) == ("POST", "/api/v1/tasks/") else "")
+            target = path.replace("{id}", ids.get(kind, "")) + (creations.get(path, "") if method == "POST" else "")
             for name, token in {"none": None, **self.hostile}.items():
                 answer = self.request(method, target, None, token=token)
                 answers.append((f"{method} {path} with {name}", answer))

@@ -42,9 +42,11 @@ static void test_the_shipped_roles(void **state)
     static const struct {
         const char *role, *permissions;
     } cases[] = {
-        {"TAIPY_READER", "tasks:read jobs:read datanodes:read configs:read "},
-        {"TAIPY_EDITOR", "tasks:read tasks:create tasks:delete jobs:read datanodes:read configs:read "},
-        {"TAIPY_EXECUTOR", "tasks:read tasks:submit jobs:read jobs:cancel datanodes:read configs:read "},
+        {"TAIPY_READER", "tasks:read jobs:read submissions:read datanodes:read configs:read "},
+        {"TAIPY_EDITOR", "tasks:read tasks:create tasks:delete jobs:read jobs:create jobs:delete submissions:read "
+                         "datanodes:read configs:read "},
+        {"TAIPY_EXECUTOR",
+         "tasks:read tasks:submit jobs:read jobs:submit jobs:cancel submissions:read datanodes:read configs:read "},
     };
     struct policy *policy = shipped();
 

@@ -181,13 +181,22 @@ static size_t backups(struct fixture *f, char *ret_first)
     return count;
 }
 
+enum { VERSIONS_MAX = 64 };
+/* All versions that there are, and one more. */
+static int one_more(const char *sql[static VERSIONS_MAX], const char *last)
+{
+    memcpy(sql, SCHEMA.sql, (size_t)SCHEMA.count * sizeof(*sql));
+    sql[SCHEMA.count] = last;
+    return SCHEMA.count + 1;
+}
+
 static void an_older_database_is_backed_up_and_migrated(void **state)
 {
     struct fixture *f = *state;
-    const char *const sql[] = {SCHEMA.sql[0], SCHEMA.sql[1],
-                               "ALTER TABLE task ADD COLUMN priority INTEGER NOT NULL DEFAULT 3;"
-                               "CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO extra VALUES (7);"};
-    const struct migrations more = {sql, 3};
+    const char *sql[VERSIONS_MAX];
+    const int count = one_more(sql, "ALTER TABLE task ADD COLUMN first INTEGER NOT NULL DEFAULT 3;"
+                                    "CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO extra VALUES (7);");
+    const struct migrations more = {sql, count};
     char backup[256];
     struct stat st;
 
@@ -196,8 +205,8 @@ static void an_older_database_is_backed_up_and_migrated(void **state)
     fixture_close(f);
     assert_int_equal(backups(f, backup), 0);
     assert_true(prepare_with(f, &more, &f->fault));
-    assert_int_equal(fixture_number(f, "PRAGMA user_version"), 3);
-    assert_int_equal(fixture_number(f, "SELECT priority FROM task"), 3);
+    assert_int_equal(fixture_number(f, "PRAGMA user_version"), count);
+    assert_int_equal(fixture_number(f, "SELECT first FROM task"), 3);
     assert_int_equal(fixture_number(f, "SELECT x FROM extra"), 7);
 
     assert_int_equal(backups(f, backup), 1);
@@ -219,11 +228,10 @@ static void an_older_database_is_backed_up_and_migrated(void **state)
 static void a_migration_that_fails_changes_nothing(void **state)
 {
     struct fixture *f = *state;
-    const char *const broken[] = {SCHEMA.sql[0], SCHEMA.sql[1],
-                                  "CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO nowhere VALUES (1);"};
-    const char *const dangling[] = {SCHEMA.sql[0], SCHEMA.sql[1],
-                                    "INSERT INTO task_data_node (task_seq, data_node_seq) VALUES (77, 78);"};
-    const struct migrations migrations[] = {{broken, 3}, {dangling, 3}};
+    const char *broken[VERSIONS_MAX], *dangling[VERSIONS_MAX];
+    const int count = one_more(broken, "CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO nowhere VALUES (1);");
+    (void)one_more(dangling, "INSERT INTO task_data_node (task_seq, data_node_seq) VALUES (77, 78);");
+    const struct migrations migrations[] = {{broken, count}, {dangling, count}};
 
     fixture_open(f);
     fixture_create(f, DOUBLE);
