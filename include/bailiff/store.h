@@ -91,12 +91,15 @@ struct change {
     /* Writer thread, after COMMIT or its failure: takes the change over. */
     void (*done)(struct change *change);
     void *done_arg;
-    struct change *next; /* the store's */
+    struct change *next; /* the store's; before store_submit_all the caller's */
 };
 struct change *change_new(void);
 void change_free(void *change); /* NULL ok; void * so that it can free a ticket's payload */
 /* Queues the change and takes it over; on failure (UNAVAILABLE: full, or the store cannot write) it stays the caller's. Any thread. */
 must_check bool store_submit(struct store *store, struct change *change, struct fault *fault);
+/* The same for several changes, linked by `next`: they are queued together or not at all, and what is queued together
+ * is written in one transaction, as far as it fits into one. */
+must_check bool store_submit_all(struct store *store, struct change *first, struct fault *fault);
 /* Waits for the commit: for start-up, subcommands and tests. The change stays the caller's. */
 must_check bool store_submit_wait(struct store *store, struct change *change, struct fault *fault);
 

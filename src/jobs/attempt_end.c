@@ -77,7 +77,8 @@ static void end_finished(struct jobs *jobs, void *subject, struct change *change
         for (size_t i = 0; i < attempt->end.output_count; i++)
             collect_add(jobs, attempt->outputs[i].file);
     }
-    client_number(jobs, "release", "attempt", attempt->number);
+    if (attempt->foldered)
+        client_number(jobs, "release", "attempt", attempt->number);
     /* Its event may have come before this, when the queue still passed over it as being on its way. */
     jobs->pending_more |= attempt->end.status == JOB_PENDING;
     attempt_free(attempt);

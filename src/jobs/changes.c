@@ -1,4 +1,5 @@
-/* Changes that the job thread asks of the store without ever waiting for it. */
+/* Changes that the job thread asks of the store without ever waiting for it. What one turn asks for goes there
+ * together: the end of one attempt and the start of the next are one transaction. */
 #include "jobs/thread.h"
 
 static void transition_deliver(struct parcel *parcel)
@@ -24,7 +25,6 @@ void transition_submit(struct jobs *jobs, struct change *change, void *subject,
                        void (*finished)(struct jobs *jobs, void *subject, struct change *change))
 {
     struct transition *transition = xcalloc(1, sizeof *transition);
-    struct fault fault = {0};
 
     transition->jobs = jobs;
     transition->subject = subject;
@@ -33,10 +33,25 @@ void transition_submit(struct jobs *jobs, struct change *change, void *subject,
     change->class = CHANGE_JOB;
     change->done = transition_done;
     change->done_arg = transition;
+    change->next = NULL;
     jobs->in_flight++;
-    if (store_submit(jobs->store, change, &fault))
+    *(jobs->changes ? jobs->changes_end : &jobs->changes) = change;
+    jobs->changes_end = &change->next;
+}
+
+void transitions_flush(struct jobs *jobs)
+{
+    struct change *first = jobs->changes;
+    struct fault fault = {0};
+
+    jobs->changes = NULL;
+    if (!first || store_submit_all(jobs->store, first, &fault))
         return;
-    change->ok = false;
-    change->fault = fault;
-    transition_done(change);
+    while (first) {
+        struct change *change = first;
+        first = first->next;
+        change->ok = false;
+        change->fault = fault;
+        transition_done(change);
+    }
 }

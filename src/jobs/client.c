@@ -178,8 +178,6 @@ static bool take_message(struct jobs *jobs, struct span body, struct fault *faul
         jobs->load.answered = true;
         answer.json = NULL;
         break;
-    case ANSWER_STARTED:
-        break; /* RUNNING became durable before it was asked to start */
     case ANSWER_ENDED:
         attempt = attempt_numbered(jobs, answer.attempt);
         if (attempt && attempt->phase == PHASE_RUNNING)

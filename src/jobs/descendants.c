@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bailiff/clock.h"
@@ -220,16 +221,60 @@ struct census_mark census_mark(struct census *census)
     return mark;
 }
 
-bool census_quiet(struct census *census, const struct census_mark *since)
+bool census_quiet(const struct census_mark *since, const struct census_mark *now)
 {
-    if (since->last_pid == 0)
-        return false;
-    struct census_mark now = census_mark(census);
-    return now.last_pid == since->last_pid && now.at_us - since->at_us < QUIET_MAX_US;
+    return since->last_pid != 0 && now->last_pid == since->last_pid && now->at_us - since->at_us < QUIET_MAX_US;
 }
 
 void census_prove(struct census *census, const struct census_mark *since)
 {
-    if (census_quiet(census, since))
+    struct census_mark now = census_mark(census);
+
+    if (census_quiet(since, &now))
         closep(&census->last);
+}
+
+/* ---- being alone ---- */
+
+/* Whether the thread's children are `expected`, as the kernel writes them. */
+static bool children_are(struct census *census, pid_t pid, const char *tid, const char *expected)
+{
+    char path[64], content[64];
+
+    snprintf(path, sizeof path, "%d/task/%s/children", (int)pid, tid);
+    own(closep) int fd = openat(dirfd(census->proc), path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, content, sizeof content);
+    return len >= 0 && (size_t)len == strlen(expected) && memcmp(content, expected, (size_t)len) == 0;
+}
+
+static bool is_childless(struct census *census, pid_t pid)
+{
+    char path[32];
+    bool childless = true;
+
+    snprintf(path, sizeof path, "%d/task", (int)pid);
+    int fd = openat(dirfd(census->proc), path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *threads = fd < 0 ? NULL : fdopendir(fd);
+    if (!threads) {
+        closep(&fd);
+        return false;
+    }
+    for (struct dirent *entry; childless && (entry = readdir(threads));)
+        childless = entry->d_name[0] == '.' || children_are(census, pid, entry->d_name, "");
+    closedir(threads);
+    return childless;
+}
+
+bool census_alone(struct census *census, pid_t child)
+{
+    char self[16], expected[16];
+    siginfo_t info;
+
+    /* Whoever loses its parent becomes ours, we being the subreaper: without a child there is no descendant. */
+    if (child == 0)
+        return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
+    /* First the child's own: one that it had and that lost its parent since then is found among ours. */
+    snprintf(self, sizeof self, "%d", (int)getpid());
+    snprintf(expected, sizeof expected, "%d ", (int)child);
+    return is_childless(census, child) && children_are(census, getpid(), self, expected);
 }

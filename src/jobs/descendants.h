@@ -39,12 +39,16 @@ size_t census_signal(struct census *census, struct spared spared, int signal);
  * there were. */
 size_t census_kill_marked(struct census *census, const char *entry);
 
+/* Certain that this process, which has one thread, has no descendant but this child (0: none at all). False may also
+ * mean that it cannot be told so cheaply. */
+bool census_alone(struct census *census, pid_t child);
+
 /* A moment, to be compared with later: if no process was born in between, none needs to be looked for. */
 struct census_mark {
     int64_t at_us, last_pid; /* 0: never */
 };
 struct census_mark census_mark(struct census *census);
-bool census_quiet(struct census *census, const struct census_mark *since);
+bool census_quiet(const struct census_mark *since, const struct census_mark *now);
 /* Tells the census that a process was born since the mark: if it did not see that, it does not try again. */
 void census_prove(struct census *census, const struct census_mark *since);
 

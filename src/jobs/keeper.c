@@ -23,7 +23,7 @@ static void keeper_done(struct keeper *keeper)
     closep(&keeper->command.output);
     closep(&keeper->signals);
     closep(&keeper->null);
-    closep(&keeper->lock);
+    closep(&keeper->locks);
     closep(&keeper->presence);
     census_done(&keeper->census);
     request_done(&keeper->request);
@@ -40,7 +40,7 @@ static bool keeper_init(struct keeper *keeper, struct fault *fault)
     sigset_t watched;
 
     *keeper = (struct keeper){
-        .worker.output = -1, .command.output = -1, .lock = -1, .signals = -1, .null = -1, .presence = -1};
+        .worker.output = -1, .command.output = -1, .locks = -1, .signals = -1, .null = -1, .presence = -1};
     keeper->worker_link.fd = -1;
     keeper->census.last = -1;
     link_init(&keeper->runner, RUNNER_DESCRIPTOR);
@@ -68,16 +68,24 @@ void keeper_reply(struct keeper *keeper, struct text *json)
         keeper->runner.ended = true;
 }
 
-static bool presence_show(struct keeper *keeper, struct fault *fault)
+static bool lock_file_open(struct keeper *keeper, const char *name, int *ret_fd, struct fault *fault)
 {
-    own(freep) char *path = xprintf("%s/keepers.lock", keeper->work);
+    own(freep) char *path = xprintf("%s/%s", keeper->work, name);
+
+    *ret_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return *ret_fd >= 0 || fault_set(fault, FAULT_INVALID, "%s cannot be opened: %s.", path, strerror(errno));
+}
+
+static bool locks_open(struct keeper *keeper, struct fault *fault)
+{
     struct flock shared = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
 
+    if (!lock_file_open(keeper, "keepers.lock", &keeper->presence, fault) ||
+        !lock_file_open(keeper, "jobs.lock", &keeper->locks, fault))
+        return false;
     /* A lock of the process, not of the file: so that one can ask who holds it. */
-    keeper->presence = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (keeper->presence < 0 || fcntl(keeper->presence, F_SETLK, &shared) < 0)
-        return fault_set(fault, FAULT_INVALID, "%s cannot be locked: %s.", path, strerror(errno));
-    return true;
+    return fcntl(keeper->presence, F_SETLK, &shared) == 0 ||
+           fault_set(fault, FAULT_INVALID, "%s/keepers.lock cannot be locked: %s.", keeper->work, strerror(errno));
 }
 
 static bool greet(struct keeper *keeper, const struct request *request, struct fault *fault)
@@ -88,7 +96,7 @@ static bool greet(struct keeper *keeper, const struct request *request, struct f
     keeper->package = xstrdup(request->package);
     keeper->work = xstrdup(request->work);
     keeper->log_max = (uint64_t)request->log_max_bytes;
-    return presence_show(keeper, fault);
+    return locks_open(keeper, fault);
 }
 
 static bool take_request(struct keeper *keeper, struct request *request, struct fault *fault)

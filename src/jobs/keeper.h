@@ -43,6 +43,7 @@ struct keeper {
     struct census census;
     struct census_mark clean; /* when it was last certain that nothing but the worker was alive */
     int signals, null;
+    int locks;    /* each job's attempts have a byte of this file, locked while one of them is alive */
     int presence; /* held open for its lock: by it the next runner finds keepers that are still ending theirs */
     char *python, *package, *work;
     uint64_t log_max;
@@ -54,7 +55,7 @@ struct keeper {
     enum keeper_state state;
     struct request request; /* what it is doing */
     struct outcome outcome;
-    int lock;
+    bool locked;
     int64_t deadline_ms; /* of LOCKING and RUNNING; 0: none */
     int64_t hangup_ms;   /* the worker closed its connection: by then it should have exited */
     int64_t kill_ms;     /* ENDING: until then only SIGTERM was sent; 0: SIGKILL at once */
@@ -68,6 +69,7 @@ struct keeper {
 /* keeper_attempt.c: what happens to the attempt */
 void keeper_start(struct keeper *keeper, struct request *request); /* start or read; takes the request over */
 void keeper_cancel(struct keeper *keeper, int64_t attempt);
+void keeper_unlock(struct keeper *keeper); /* nothing of the attempt is alive */
 void keeper_child_exited(struct keeper *keeper, pid_t pid, int status);
 void keeper_worker_hear(struct keeper *keeper); /* reads what the worker says */
 void keeper_step(struct keeper *keeper, int64_t now_ms);

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -40,37 +39,37 @@ static void conclude_kind(struct keeper *keeper, const char *kind, const char *e
         keeper->outcome.kind = xstrdup(kind);
 }
 
-/* Takes the lock of the job's attempts. False: another process has it, or *ret_error says why there is none. */
-static bool lock_take(struct keeper *keeper, char **ret_error)
+/* The job's byte of the lock file. Two jobs that met there would only wait for each other. */
+static off_t lock_place(const char *job)
 {
-    own(freep) char *path = xprintf("%s/locks/%s", keeper->work, keeper->request.job);
-    own(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    struct stat held, named;
+    uint64_t hash = 14695981039346656037u;
 
-    if (fd < 0) {
-        *ret_error = xprintf("The lock %s cannot be made: %s.", path, strerror(errno));
-        return false;
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return false;
-    /* Its last holder removed it before letting it go: this may be a file that no longer has the name. */
-    if (fstat(fd, &held) < 0 || stat(path, &named) < 0 || held.st_ino != named.st_ino || held.st_dev != named.st_dev)
-        return false;
-    keeper->lock = fd;
-    fd = -1;
-    return true;
+    for (const char *c = job; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * 1099511628211u;
+    return (off_t)(hash >> 2);
 }
 
-static void announce(struct keeper *keeper, pid_t pid)
+static bool lock_set(struct keeper *keeper, short type)
 {
-    own(text_done) struct text json = {0};
+    struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = lock_place(keeper->request.job), .l_len = 1};
 
-    jw_open(&json, '{');
-    jw_member_string(&json, "op", "started");
-    jw_member_int(&json, "attempt", keeper->request.attempt);
-    jw_member_int(&json, "pid", pid);
-    jw_close(&json, '}');
-    keeper_reply(keeper, &json);
+    return fcntl(keeper->locks, F_OFD_SETLK, &range) == 0;
+}
+
+/* Takes the lock of the job's attempts. False: another process has it, or *ret_error says why it cannot be had. */
+static bool lock_take(struct keeper *keeper, char **ret_error)
+{
+    keeper->locked = lock_set(keeper, F_WRLCK);
+    if (!keeper->locked && errno != EAGAIN && errno != EACCES)
+        *ret_error = xprintf("The job's lock cannot be taken: %s.", strerror(errno));
+    return keeper->locked;
+}
+
+void keeper_unlock(struct keeper *keeper)
+{
+    if (keeper->locked && !lock_set(keeper, F_UNLCK))
+        keeper->runner.ended = true; /* never seen; if it ever is, the lock goes with the keeper */
+    keeper->locked = false;
 }
 
 static void run(struct keeper *keeper)
@@ -81,15 +80,12 @@ static void run(struct keeper *keeper)
 
     keeper->state = KEEPER_RUNNING;
     keeper->deadline_ms = limit > 0 ? clock_mono_ms() + limit : 0;
-    if (!(command ? keeper_run_command(keeper, &fault) : keeper_run_worker(keeper, &fault))) {
-        if (keeper_is_reading(keeper))
-            conclude_kind(keeper, "unavailable", fault.message);
-        else
-            keeper_conclude(keeper, ATTEMPT_FAILED, fault.message, NULL);
+    if (command ? keeper_run_command(keeper, &fault) : keeper_run_worker(keeper, &fault))
         return;
-    }
-    if (!keeper_is_reading(keeper))
-        announce(keeper, command ? keeper->command.pid : keeper->worker.pid);
+    if (keeper_is_reading(keeper))
+        conclude_kind(keeper, "unavailable", fault.message);
+    else
+        keeper_conclude(keeper, ATTEMPT_FAILED, fault.message, NULL);
 }
 
 static void lock_step(struct keeper *keeper, int64_t now_ms)

@@ -95,14 +95,7 @@ bool keeper_run_command(struct keeper *keeper, struct fault *fault)
                           .folder = request->work,
                           .null = keeper->null,
                           .socket = -1};
-    if (!child_start(&spawn, &keeper->command, fault))
-        return false;
-    /* If the command is the newest process there is, it has no child yet: from now on the birth of any would be seen.
-     * Only a worker could have left somebody before. */
-    struct census_mark mark = census_mark(&keeper->census);
-    if (keeper->worker.pid == 0 && mark.last_pid == keeper->command.pid)
-        keeper->clean = mark;
-    return true;
+    return child_start(&spawn, &keeper->command, fault);
 }
 
 static bool worker_start(struct keeper *keeper, struct fault *fault)
@@ -151,9 +144,8 @@ static json_t *worker_request(const struct request *request)
 
 bool keeper_run_worker(struct keeper *keeper, struct fault *fault)
 {
-    struct census_mark before = census_mark(&keeper->census);
-
     if (keeper->worker.pid == 0) {
+        struct census_mark before = census_mark(&keeper->census);
         if (!worker_start(keeper, fault))
             return false;
         census_prove(&keeper->census, &before);

@@ -70,19 +70,9 @@ static void outcome_done(struct outcome *outcome)
     *outcome = (struct outcome){0};
 }
 
-/* Removed while it is held: whoever waits on it sees that the name has another file, or none. */
-static void lock_release(struct keeper *keeper)
-{
-    if (keeper->lock < 0)
-        return;
-    own(freep) char *path = xprintf("%s/locks/%s", keeper->work, keeper->request.job);
-    unlink(path);
-    closep(&keeper->lock);
-}
-
 static void finish(struct keeper *keeper)
 {
-    lock_release(keeper);
+    keeper_unlock(keeper);
     if (keeper_is_reading(keeper))
         reply_read(keeper);
     else
@@ -94,17 +84,26 @@ static void finish(struct keeper *keeper)
     keeper->state = KEEPER_IDLE;
 }
 
+/* Seen without looking at every process of the machine: nothing but a worker is alive. */
+static bool nobody_left(struct keeper *keeper, const struct census_mark *now)
+{
+    return (keeper->worker.pid > 0 && census_quiet(&keeper->clean, now)) ||
+           census_alone(&keeper->census, keeper->worker.pid);
+}
+
 /* True when nothing but a worker that may stay is alive. */
 static bool end_descendants(struct keeper *keeper, int64_t now_ms)
 {
-    struct census_mark mark = census_mark(&keeper->census);
     bool stays = keeper->worker.pid > 0 && !keeper->worker_spent;
     bool worker_goes = keeper->worker.pid > 0 && keeper->worker_spent;
     struct spared spared = {.pids = &keeper->worker.pid, .count = stays};
+    struct census_mark now = {0}; /* before anything is looked at: who is born meanwhile is seen the next time */
 
-    if (keeper->command.pid == 0 && !worker_goes && census_quiet(&keeper->census, &keeper->clean)) {
-        keeper->clean = mark;
-        return true; /* nobody was born since nobody was there */
+    if (stays)
+        now = census_mark(&keeper->census);
+    if (keeper->command.pid == 0 && !worker_goes && nobody_left(keeper, &now)) {
+        keeper->clean = now;
+        return true;
     }
     /* SIGTERM once; whoever is born after it has until the same time. */
     int signal = now_ms >= keeper->kill_ms ? SIGKILL : keeper->rounds == 0 ? SIGTERM : 0;
@@ -114,7 +113,7 @@ static bool end_descendants(struct keeper *keeper, int64_t now_ms)
     keeper->rounds++;
     if (alive > 0 || keeper->command.pid > 0 || worker_goes)
         return false;
-    keeper->clean = mark;
+    keeper->clean = now;
     return true;
 }
 
@@ -150,5 +149,5 @@ void keeper_end_everything(struct keeper *keeper)
         if (alive > 0)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     } while (alive > 0);
-    lock_release(keeper);
+    keeper_unlock(keeper);
 }

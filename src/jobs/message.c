@@ -79,7 +79,6 @@ static const struct member ANSWER_MEMBERS[ANSWER_OP_COUNT][16] = {
     [ANSWER_HELLO] = {A("protocol", POSITIVE, protocol), A("uid", NUMBER, uid), A("pid", POSITIVE, pid),
                       A("work", PATH, work), A("storage_readable", BOOLEAN, storage_readable)},
     [ANSWER_LOADED] = {A("request", POSITIVE, number), A("ok", BOOLEAN, ok), A("errors", ERRORS, errors)},
-    [ANSWER_STARTED] = {A("attempt", POSITIVE, attempt), A("pid", POSITIVE, pid)},
     [ANSWER_ENDED] = {A("attempt", POSITIVE, attempt), A("result", TEXT, result_name),
                       A_CODE("exit_code", exit_code, exited), A_CODE("signal", signal, signaled),
                       A("error", TEXT_OR_NULL, error), A("stacktrace", TEXT_OR_NULL, stacktrace),

@@ -23,12 +23,11 @@ enum {
     X(REQUEST_RELEASE, "release") \
     X(REQUEST_FORGET, "forget")
 /* ---- towards the server ---- */
-#define ANSWER_OPS(X)            \
-    X(ANSWER_HELLO, "hello")     \
-    X(ANSWER_LOADED, "loaded")   \
-    X(ANSWER_STARTED, "started") \
-    X(ANSWER_ENDED, "ended")     \
-    X(ANSWER_READ, "read")       \
+#define ANSWER_OPS(X)          \
+    X(ANSWER_HELLO, "hello")   \
+    X(ANSWER_LOADED, "loaded") \
+    X(ANSWER_ENDED, "ended")   \
+    X(ANSWER_READ, "read")     \
     X(ANSWER_PUBLISHED, "published")
 #define ATTEMPT_RESULTS(X)            \
     X(ATTEMPT_COMPLETED, "completed") \

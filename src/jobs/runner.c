@@ -146,9 +146,10 @@ static bool runner_turn(struct runner *runner, bool *ret_server, struct fault *f
         if ((happened & POLLOUT) && polled[i]->link.fd >= 0)
             (void)!link_flush(&polled[i]->link, NULL); /* its end shows when it is heard */
     }
-    if (fds[0].revents)
+    if (fds[0].revents) {
         hear_signals(runner);
-    runner_reap(runner);
+        runner_reap(runner);
+    }
     runner->burying = runner_bury(runner);
     *ret_server = (fds[1].revents & ~POLLOUT) != 0;
     return true;

@@ -5,7 +5,7 @@
  *
  *   <work>/lock                 held by the runner
  *   <work>/keepers.lock         shared by its keepers
- *   <work>/locks/<job>          held by the attempt of a job
+ *   <work>/jobs.lock            each job has a byte in it, locked by the attempt that is alive
  *   <work>/attempts/<attempt>/  folder of an attempt, its outputs out-<index>
  *   <work>/reads/<request>      result of a read
  *   <work>/loads/<request>/     a manifest and its defaults
@@ -84,7 +84,8 @@ void slot_hear(struct runner *runner, struct slot *slot); /* reads what the keep
 must_check bool slot_take(struct runner *runner, bool for_errands, bool warm, struct slot **ret_slot,
                           struct fault *fault);
 must_check bool slot_send(struct slot *slot, json_t *message, struct fault *fault);
-void slot_rest(struct slot *slot);                       /* it answered */
+must_check bool slot_forward(struct slot *slot, struct span message, struct fault *fault); /* JSON as it came */
+void slot_rest(struct slot *slot);                                                         /* it answered */
 void slot_end(struct runner *runner, struct slot *slot); /* kills it; runner_bury does the rest */
 void slots_close(struct runner *runner);                 /* tells all keepers to end; the server is gone */
 void runner_reap(struct runner *runner);

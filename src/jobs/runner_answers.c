@@ -144,8 +144,6 @@ static bool take_message(struct runner *runner, struct slot *slot, struct frame 
     bool about_attempt = (slot->use == SLOT_ATTEMPT || slot->use == SLOT_LOAD) && answer.attempt == slot->number;
     bool about_errand = slot->use == SLOT_ERRAND && answer.number == slot->number;
 
-    if (answer.op == ANSWER_STARTED && about_attempt)
-        return slot->use == SLOT_LOAD || forward(runner, frame, fault);
     if (answer.op == ANSWER_ENDED && about_attempt) {
         if (slot->use == SLOT_LOAD)
             load_ended(runner, slot, &answer);

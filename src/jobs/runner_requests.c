@@ -57,13 +57,14 @@ static bool folder_fresh(struct runner *runner, const char *path, struct fault *
     return true;
 }
 
-/* A folder for what needs one, and the outputs' files in it. */
-static bool start_prepare(struct runner *runner, const struct request *request, struct fault *fault)
+/* A folder for what needs one, and the outputs' files in it; then the keeper gets it. */
+static bool start_send(struct runner *runner, struct slot *slot, const struct request *request, struct span body,
+                       struct fault *fault)
 {
     size_t outputs = json_array_size(request->outputs);
 
     if (outputs == 0 && !request_is_command(request))
-        return true;
+        return slot_forward(slot, body, fault);
     own(freep) char *folder = xprintf("%s/attempts/%lld", runner->work, (long long)request->attempt);
     if (!folder_fresh(runner, folder, fault))
         return false;
@@ -72,10 +73,10 @@ static bool start_prepare(struct runner *runner, const struct request *request, 
         own(freep) char *file = xprintf("%s/out-%zu", folder, i);
         set_text(json_array_get(request->outputs, i), "path", file);
     }
-    return true;
+    return slot_send(slot, request->json, fault);
 }
 
-static void take_start(struct runner *runner, const struct request *request)
+static void take_start(struct runner *runner, const struct request *request, struct span body)
 {
     struct fault fault = {0};
     struct slot *slot;
@@ -87,7 +88,7 @@ static void take_start(struct runner *runner, const struct request *request)
         reply_lost(runner, request->attempt, ATTEMPT_LOST, fault.message);
         return;
     }
-    if (!start_prepare(runner, request, &fault) || !slot_send(slot, request->json, &fault)) {
+    if (!start_send(runner, slot, request, body, &fault)) {
         reply_lost(runner, request->attempt, ATTEMPT_FAILED, fault.message);
         return;
     }
@@ -267,7 +268,7 @@ bool runner_take_request(struct runner *runner, struct frame frame, struct fault
         take_load(runner, &request);
         break;
     case REQUEST_START:
-        take_start(runner, &request);
+        take_start(runner, &request, frame.body);
         break;
     case REQUEST_CANCEL:
         take_cancel(runner, &request);

@@ -135,7 +135,7 @@ static bool subfolders_make(struct runner *runner, struct fault *fault)
 
     return trash_init(&runner->trash, trash, fault) && subfolder_make(runner, "attempts", true, fault) &&
            subfolder_make(runner, "reads", true, fault) && subfolder_make(runner, "loads", true, fault) &&
-           subfolder_make(runner, "locks", true, fault) && subfolder_make(runner, "home", false, fault);
+           subfolder_make(runner, "home", false, fault);
 }
 
 bool runner_setup(struct runner *runner, struct fault *fault)

@@ -121,16 +121,20 @@ bool slot_take(struct runner *runner, bool for_errands, bool warm, struct slot *
     return true;
 }
 
+bool slot_forward(struct slot *slot, struct span message, struct fault *fault)
+{
+    if (!link_send(&slot->link, message, fault))
+        return false;
+    (void)!link_flush(&slot->link, NULL); /* a keeper that has gone shows by its end */
+    return true;
+}
+
 bool slot_send(struct slot *slot, json_t *message, struct fault *fault)
 {
     own(freep) char *json = json_dumps(message, JSON_COMPACT);
 
-    if (!json)
-        return fault_internal(fault, "A message to a keeper could not be written.");
-    if (!link_send(&slot->link, span_of(json), fault))
-        return false;
-    (void)!link_flush(&slot->link, NULL); /* a keeper that has gone shows by its end */
-    return true;
+    return json ? slot_forward(slot, span_of(json), fault)
+                : fault_internal(fault, "A message to a keeper could not be written.");
 }
 
 void slot_rest(struct slot *slot)

@@ -59,6 +59,7 @@ static void turn(struct jobs *jobs)
     waits_step(jobs, now_ms);
     publish_step(jobs, now_ms);
     dispatch(jobs, now_ms);
+    transitions_flush(jobs);
     collect_step(jobs, now_ms);
     old_logs_step(jobs);
     client_step(jobs, now_ms);

@@ -69,7 +69,8 @@ struct attempt {
     struct arena arena; /* of `end` */
     struct job_end end;
     struct job_output *outputs;
-    bool stored; /* outputs are on the disk */
+    bool stored;   /* outputs are on the disk */
+    bool foldered; /* the runner made a folder for it */
     unsigned failures;
     int64_t retry_ms;
 };
@@ -131,7 +132,8 @@ struct jobs {
 
     struct client client;
     struct mover *mover;
-    unsigned in_flight; /* changes and moves whose completion will come to the inbox */
+    unsigned in_flight;                    /* changes and moves whose completion will come to the inbox */
+    struct change *changes, **changes_end; /* of this turn, not yet with the store */
 
     struct attempt *attempts;
     unsigned attempt_count, occupied;
@@ -241,8 +243,10 @@ struct transition {
     void (*finished)(struct jobs *jobs, void *subject, struct change *change); /* owns the change */
     struct change *change;
 };
-/* Fills done; the change is taken over. A store that refuses it lets it finish as failed. */
+/* Fills done; the change is taken over, and goes to the store with the next flush. A store that refuses it lets it
+ * finish as failed. */
 void transition_submit(struct jobs *jobs, struct change *change, void *subject,
                        void (*finished)(struct jobs *jobs, void *subject, struct change *change));
+void transitions_flush(struct jobs *jobs);
 
 #endif

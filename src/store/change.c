@@ -26,7 +26,13 @@ int64_t txn_now_ms(const struct store_txn *txn)
 
 bool store_submit(struct store *store, struct change *change, struct fault *fault)
 {
-    return writer_put(store->writer, change, fault);
+    change->next = NULL;
+    return store_submit_all(store, change, fault);
+}
+
+bool store_submit_all(struct store *store, struct change *first, struct fault *fault)
+{
+    return writer_put(store->writer, first, fault);
 }
 
 struct waiting {

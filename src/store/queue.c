@@ -24,24 +24,40 @@ void change_queue_done(struct change_queue *queue)
     pthread_mutex_destroy(&queue->lock);
 }
 
-static bool has_room(const struct change_queue *queue, enum change_class class)
+static bool has_room(const struct change_queue *queue, const size_t *more)
 {
-    return queue->limits[class] == 0 || queue->counts[class] < queue->limits[class];
+    for (size_t i = 0; i < CHANGE_CLASS_COUNT; i++)
+        if (queue->limits[i] != 0 && more[i] > 0 && queue->counts[i] + more[i] > queue->limits[i])
+            return false;
+    return true;
 }
 
-bool change_queue_put(struct change_queue *queue, struct change *change, struct fault *fault)
+/* Counts the linked changes by class; returns where the next one would be linked. */
+static struct change **count_changes(struct change *first, size_t *counts)
 {
+    struct change **end = &first->next;
+
+    counts[first->class]++;
+    for (; *end; end = &(*end)->next)
+        counts[(*end)->class]++;
+    return end;
+}
+
+bool change_queue_put(struct change_queue *queue, struct change *first, struct fault *fault)
+{
+    size_t more[CHANGE_CLASS_COUNT] = {0};
+    struct change **end = count_changes(first, more);
     bool closed, room, wake = false;
 
     pthread_mutex_lock(&queue->lock);
     closed = queue->closed;
-    room = has_room(queue, change->class);
+    room = has_room(queue, more);
     if (!closed && room) {
         wake = queue->first == NULL;
-        change->next = NULL;
-        *queue->end = change;
-        queue->end = &change->next;
-        queue->counts[change->class]++;
+        *queue->end = first;
+        queue->end = end;
+        for (size_t i = 0; i < CHANGE_CLASS_COUNT; i++)
+            queue->counts[i] += more[i];
     }
     pthread_mutex_unlock(&queue->lock);
     if (wake)

@@ -19,7 +19,8 @@ struct change_queue {
 
 void change_queue_init(struct change_queue *queue, unsigned max);
 void change_queue_done(struct change_queue *queue); /* must be empty */
-must_check bool change_queue_put(struct change_queue *queue, struct change *change, struct fault *fault);
+must_check bool change_queue_put(struct change_queue *queue, struct change *first,
+                                 struct fault *fault); /* all that are linked, or none */
 size_t change_queue_length(struct change_queue *queue);
 void change_queue_close(struct change_queue *queue); /* takes nothing more; what is in it is still handed out */
 

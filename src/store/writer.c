@@ -195,12 +195,16 @@ void writer_stop(struct writer *writer)
 
 /* ---- for the other threads ---- */
 
-bool writer_put(struct writer *writer, struct change *change, struct fault *fault)
+bool writer_put(struct writer *writer, struct change *first, struct fault *fault)
 {
+    bool all_of_jobs = true;
+
+    for (struct change *c = first; c; c = c->next)
+        all_of_jobs = all_of_jobs && c->class == CHANGE_JOB;
     /* the job thread's transitions are tried even now: they are the first to go on when the disk is back */
-    if (change->class != CHANGE_JOB && !writer_healthy(writer, fault))
+    if (!all_of_jobs && !writer_healthy(writer, fault))
         return false;
-    return change_queue_put(&writer->queue, change, fault);
+    return change_queue_put(&writer->queue, first, fault);
 }
 
 size_t writer_queue_length(struct writer *writer)

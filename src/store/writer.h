@@ -17,7 +17,8 @@ must_check bool writer_start(const struct store_options *options, struct databas
                              struct writer **ret_writer, struct fault *fault);
 void writer_stop(struct writer *writer); /* finishes what is queued, checkpoints; NULL ok */
 
-must_check bool writer_put(struct writer *writer, struct change *change, struct fault *fault);
+must_check bool writer_put(struct writer *writer, struct change *first,
+                           struct fault *fault); /* all that are linked, or none */
 size_t writer_queue_length(struct writer *writer);
 void writer_audit_head(struct writer *writer, struct audit_walk *ret_head);
 must_check bool writer_healthy(struct writer *writer, struct fault *fault);

@@ -48,6 +48,28 @@ static void a_killed_runner_loses_nothing(void **state)
     assert_false(kit_exists(kit_path(kit, "overlap")));
 }
 
+/* Whoever holds the lock of a job keeps its attempts from running. */
+static void an_attempt_waits_for_the_lock_of_its_job(void **state)
+{
+    struct kit *kit = *state;
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    add_guarded(kit);
+    kit_write(kit, "go", "");
+    kit_start(kit);
+    kit_await(kit, kit_submit(kit, "guarded"), JOB_COMPLETED);
+    int locks = open(arena_printf(&kit->arena, "%s/jobs.lock", kit->work), O_RDWR | O_CLOEXEC);
+    assert_true(locks >= 0);
+    assert_int_equal(fcntl(locks, F_OFD_SETLK, &all), 0);
+    const char *id = kit_submit(kit, "guarded");
+    kit_await(kit, id, JOB_RUNNING);
+    pause_ms(100);
+    assert_int_equal(runs(kit), 1);
+    close(locks);
+    kit_await(kit, id, JOB_COMPLETED);
+    assert_int_equal(runs(kit), 2);
+}
+
 static void attempts_of_lost_jobs_are_counted(void **state)
 {
     struct kit *kit = *state;
@@ -268,6 +290,7 @@ static int tests(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
     const struct CMUnitTest all[] = {
         T(a_killed_runner_loses_nothing),
+        T(an_attempt_waits_for_the_lock_of_its_job),
         T(attempts_of_lost_jobs_are_counted),
         T(lost_jobs_may_be_failed_instead),
         T(a_killed_keeper_takes_everything_along),
