@@ -69,6 +69,7 @@ static void command_environment(struct keeper *keeper, struct strings *strings, 
             strings_set(strings, arena, name, json_string_value(value));
     strings_set(strings, arena, "BAILIFF_WORK", keeper->work);
     strings_set(strings, arena, "BAILIFF_JOB_ID", request->job);
+    strings_set(strings, arena, "BAILIFF_ATTEMPT", arena_printf(arena, "%lld", (long long)request->nth));
     strings_set(strings, arena, "BAILIFF_ROOT", request->root);
     node_environment(strings, arena, "BAILIFF_INPUT_", request->inputs);
     node_environment(strings, arena, "BAILIFF_OUTPUT_", request->outputs);
@@ -138,8 +139,9 @@ static json_t *worker_request(const struct request *request)
         return json_pack("{ss ss ss ss sO sO ss}", "op", "read", "root", request->root, "storage_type",
                          request->storage_type, "path", request->path, "properties", request->properties, "filter",
                          request->filter ? request->filter : json_null(), "result", request->result);
-    return json_pack("{ss ss ss ss sO sO}", "op", "run", "root", request->root, "module", request->module, "function",
-                     request->function, "inputs", request->inputs, "outputs", request->outputs);
+    return json_pack("{ss ss sI ss ss ss sO sO}", "op", "run", "job", request->job, "nth", (json_int_t)request->nth,
+                     "root", request->root, "module", request->module, "function", request->function, "inputs",
+                     request->inputs, "outputs", request->outputs);
 }
 
 bool keeper_run_worker(struct keeper *keeper, struct fault *fault)

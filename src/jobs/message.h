@@ -50,6 +50,7 @@ struct request {
     const char *python, *package, *storage, *work;
     int64_t workers_max, log_max_bytes;
     const char *application;
+    int64_t nth; /* of the job's attempts, from 1 */
     const char *job, *kind, *root, *module, *function;
     int64_t timeout_ms, grace_ms;
     json_t *inputs, *outputs, *argv, *environment;

@@ -131,10 +131,10 @@ static json_t *load_start(struct runner *runner, const struct request *request, 
     own(freep) char *package = xprintf("%s/bailiff_runner", runner->package);
     own(freep) char *job = xprintf("load-%lld", (long long)request->number);
 
-    return json_pack("{ss sI ss ss ss s[] s[] si si s[ssssss] s{} ss}", "op", "start", "attempt",
-                     (json_int_t)request->number, "job", job, "kind", "command", "root", "/", "inputs", "outputs",
-                     "timeout_ms", (int)RUNNER_LOAD_TIMEOUT_MS, "grace_ms", 1000, "argv", runner->python, "-I", package,
-                     "manifest", request->application, folder, "environment", "work", folder);
+    return json_pack("{ss sI ss si ss ss s[] s[] si si s[ssssss] s{} ss}", "op", "start", "attempt",
+                     (json_int_t)request->number, "job", job, "nth", 1, "kind", "command", "root", "/", "inputs",
+                     "outputs", "timeout_ms", (int)RUNNER_LOAD_TIMEOUT_MS, "grace_ms", 1000, "argv", runner->python,
+                     "-I", package, "manifest", request->application, folder, "environment", "work", folder);
 }
 
 static bool load(struct runner *runner, const struct request *request, struct fault *fault)

@@ -78,6 +78,7 @@ bool start_message(struct attempt *attempt, struct text *json, struct fault *fau
     jw_member_string(json, "op", "start");
     jw_member_int(json, "attempt", attempt->number);
     jw_member_string(json, "job", attempt->job_id);
+    jw_member_int(json, "nth", attempt->started->job.attempt);
     jw_member_string(json, "root", jobs->manifest->root);
     jw_member_int(json, "timeout_ms", config->timeout_ms);
     jw_member_int(json, "grace_ms", jobs->options.grace_ms);

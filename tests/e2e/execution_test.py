@@ -273,7 +273,7 @@ class Commands(ServerCase):
     def test_the_environment_is_what_is_said_and_no_more(self):
         _, job = self.server.run_task("bare")
         names = {line.partition("=")[0] for line in self.server.job_log(job["id"]).splitlines()}
-        self.assertEqual(names, {"PATH", "HOME", "LANG", "BAILIFF_JOB_ID", "BAILIFF_ROOT", "BAILIFF_WORK"})
+        self.assertEqual(names, {"PATH", "HOME", "LANG", "BAILIFF_JOB_ID", "BAILIFF_ATTEMPT", "BAILIFF_ROOT", "BAILIFF_WORK"})
 
 
 if __name__ == "__main__":

@@ -1009,6 +1009,7 @@ class Worker(Folder):
         self.worker = Connection()
         self.addCleanup(self.worker.end)
         self.count = 0
+        self.nth = 1
 
     def node(self, storage_type="pickle", name="x", path=None, **properties):
         self.count += 1
@@ -1023,7 +1024,14 @@ class Worker(Folder):
 
     def run_function(self, function, inputs=(), outputs=(), module="fns"):
         return self.worker.call(
-            op="run", root=self.folder, module=module, function=function, inputs=list(inputs), outputs=list(outputs)
+            op="run",
+            job="JOB_x_1",
+            nth=self.nth,
+            root=self.folder,
+            module=module,
+            function=function,
+            inputs=list(inputs),
+            outputs=list(outputs),
         )
 
     def succeed(self, *arguments, **options):
@@ -1060,6 +1068,13 @@ class Worker(Folder):
             answer = self.fail_with(function, outputs=[self.node(name="p"), self.node(name="q")])
             self.assertRegex(answer["error"], pattern)
             self.assertIn("p, q", answer["error"])
+
+    def test_it_is_told_which_job_it_is(self):
+        self.write("which.py", "import os\n\n\ndef which():\n    return os.environ['BAILIFF_JOB_ID'], os.environ['BAILIFF_ATTEMPT']\n")
+        for self.nth in (1, 2):
+            node = self.node()
+            self.succeed("which", outputs=[node], module="which")
+            self.assertEqual(storage.load("pickle", node["path"], {}), ("JOB_x_1", str(self.nth)))
 
     def test_user_exception(self):
         answer = self.fail_with("fail", [self.stored(21)])
@@ -1151,7 +1166,7 @@ class Worker(Folder):
         os.mkdir(other)
         self.write("other/fns.py", "def nothing(): return __file__\n")
         output = self.node()
-        answer = self.worker.call(op="run", root=other, module="fns", function="nothing", inputs=[], outputs=[output])
+        answer = self.worker.call(op="run", job="JOB_x_1", nth=1, root=other, module="fns", function="nothing", inputs=[], outputs=[output])
         self.assertEqual(answer, {"op": "done", "ok": True})
         self.assertEqual(storage.load("pickle", output["path"], {}), os.path.join(other, "fns.py"))
 
@@ -1171,7 +1186,7 @@ class Worker(Folder):
 
     def test_split_and_joined_frames(self):
         data = b"J" + json.dumps(
-            {"op": "run", "root": self.folder, "module": "fns", "function": "nothing", "inputs": [], "outputs": []}
+            {"op": "run", "job": "JOB_x_1", "nth": 1, "root": self.folder, "module": "fns", "function": "nothing", "inputs": [], "outputs": []}
         ).encode()
         frame = len(data).to_bytes(4, "big") + data
         for piece in (frame[:2], frame[2:9], frame[9:] + frame + frame[:5], frame[5:]):
@@ -1193,7 +1208,7 @@ class Worker(Folder):
             framed(b"J" + b"[" * 100_000),
             framed(b'J{"op":"dance"}'),
             framed(b'J{"op":"run"}'),
-            framed(b'J{"op":"run","root":"/","module":"m","function":"f","inputs":[1],"outputs":[]}'),
+            framed(b'J{"op":"run","job":"j","nth":1,"root":"/","module":"m","function":"f","inputs":[1],"outputs":[]}'),
         ]:
             with self.subTest(data[:20]):
                 worker = Connection()
@@ -1311,7 +1326,7 @@ class Demo(Folder):
             ("forecast", [daily, horizon], [forecast]),
             ("report", [daily, monthly, forecast], [report]),
         ]:
-            answer = worker.call(op="run", root=root, module="weather", function=function, inputs=inputs, outputs=outputs)
+            answer = worker.call(op="run", job="JOB_x_1", nth=1, root=root, module="weather", function=function, inputs=inputs, outputs=outputs)
             self.assertEqual(answer, {"op": "done", "ok": True})
         found = self.read_json("report")
         self.assertEqual((found["first_day"], found["last_day"]), ("2012-01-01", "2015-12-31"))

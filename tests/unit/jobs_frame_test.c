@@ -77,8 +77,9 @@ static bool answer_ok(const char *json)
     return ok;
 }
 
-#define START(more) \
-    "{\"op\":\"start\",\"attempt\":1,\"job\":\"JOB_a_1\",\"root\":\"/app\",\"timeout_ms\":0,\"grace_ms\":1," more "}"
+#define START(more)                                                              \
+    "{\"op\":\"start\",\"attempt\":1,\"job\":\"JOB_a_1\",\"nth\":1,\"root\":\"/" \
+    "app\",\"timeout_ms\":0,\"grace_ms\":1," more "}"
 #define NODE "{\"id\":\"D_1\",\"config_id\":\"nb\",\"storage_type\":\"pickle\",\"properties\":{},\"path\":\"/x\"}"
 
 static void requests_are_checked(void **state)
@@ -108,9 +109,9 @@ static void requests_are_checked(void **state)
     assert_false(
         request_ok(START("\"kind\":\"command\",\"argv\":[\"a\"],\"work\":\"relative\",\"inputs\":[],\"outputs\":[]")));
     /* a job's id becomes a file's name */
-    assert_false(
-        request_ok("{\"op\":\"start\",\"attempt\":1,\"job\":\"../x\",\"root\":\"/app\",\"timeout_ms\":0,\"grace_ms\":1,"
-                   "\"kind\":\"command\",\"argv\":[\"a\"],\"inputs\":[],\"outputs\":[]}"));
+    assert_false(request_ok(
+        "{\"op\":\"start\",\"attempt\":1,\"job\":\"../x\",\"nth\":1,\"root\":\"/app\",\"timeout_ms\":0,\"grace_ms\":1,"
+        "\"kind\":\"command\",\"argv\":[\"a\"],\"inputs\":[],\"outputs\":[]}"));
 }
 
 static void answers_are_checked(void **state)

@@ -18,6 +18,9 @@ _functions = {}
 
 def run(request):
     """The answer to a run request."""
+    # As commands have them: by these the users' code can make sure that what it does elsewhere is done once.
+    os.environ["BAILIFF_JOB_ID"] = request["job"]
+    os.environ["BAILIFF_ATTEMPT"] = str(request["nth"])
     try:
         # First the function: its module must be there before the inputs that are of its classes.
         function = _function(request["module"], request["function"])

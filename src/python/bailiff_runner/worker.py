@@ -18,7 +18,7 @@ DESCRIPTOR = 3
 _EXIT_PROTOCOL = 2
 
 _NODE = {"config_id": str, "storage_type": str, "path": str, "properties": dict}
-_RUN = {"root": str, "module": str, "function": str, "inputs": list, "outputs": list}
+_RUN = {"job": str, "nth": int, "root": str, "module": str, "function": str, "inputs": list, "outputs": list}
 _READ = {"root": str, "storage_type": str, "path": str, "properties": dict, "filter": (dict, type(None)), "result": str}
 
 
