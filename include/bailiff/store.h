@@ -29,6 +29,8 @@ struct store_options {
     unsigned queue_max;         /* requests' changes waiting; beyond it UNAVAILABLE. 0: 4096 */
     unsigned batch_max;         /* changes in one transaction. 0: 256 */
     unsigned idempotency_ttl_s; /* 0: 86400 */
+    unsigned probe_interval_ms; /* how often a disk that refuses is tried again. 0: 1000 */
+    unsigned log_pages_max;     /* while the database file refuses, changes go on until its log has so many. 0: 65536 */
     struct log *log;
     /* Called by the writer thread after each COMMIT that changed jobs; must be quick and must not submit synchronously. */
     void (*on_jobs)(void *arg, const struct job_event *events, size_t count);
@@ -45,6 +47,8 @@ void store_close(struct store *store);
 must_check bool store_lock(const char *folder, int *ret_fd, struct fault *fault);
 /* False if changes cannot be written now (full disk, I/O error); says why. Recovers by itself when writing works again. Any thread. */
 must_check bool store_healthy(struct store *store, struct fault *fault);
+/* True if changes are written and safe, but not for ever: the database file refuses, and its log grows. Any thread. */
+must_check bool store_strained(struct store *store, struct fault *ret_why);
 size_t store_queue_length(struct store *store); /* any thread; for limits and health */
 /* The end of the audit chain on disk; any thread. Told elsewhere, in a log for example, it proves later that nothing before it was
  * changed or cut off. */

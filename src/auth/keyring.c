@@ -3,6 +3,7 @@
 
 #include "auth/key_shelf.h"
 #include "bailiff/clock.h"
+#include "bailiff/thread.h"
 
 static void unlock(struct keyring **k)
 {
@@ -278,7 +279,7 @@ static void *run(void *arg)
 
 bool keyring_start(struct keyring *k, struct fault *fault)
 {
-    k->started = pthread_create(&k->thread, NULL, run, k) == 0;
+    k->started = thread_begin(&k->thread, "keys", run, k) == 0;
     return k->started || fault_internal(fault, "the keyring's thread cannot be started");
 }
 

@@ -54,6 +54,8 @@ static void put_keys(struct text *json, const struct services *s, struct arena *
 static void put_details(struct text *json, const struct services *s, bool store_ok, const struct fault *store_fault,
                         const struct jobs_health *jobs, struct arena *arena)
 {
+    struct fault strain;
+
     jw_key(json, "checks");
     jw_open(json, '[');
     put_check(json, "store", store_ok, store_ok ? NULL : store_fault->message);
@@ -64,6 +66,8 @@ static void put_details(struct text *json, const struct services *s, bool store_
     jw_member_int(json, "jobs_running", jobs->running);
     jw_key(json, "warnings");
     jw_open(json, '[');
+    if (store_strained(s->store, &strain))
+        jw_string(json, strain.message);
     if (s->same_user)
         jw_string(json, "execution.same_user is unsafe: users' code can read the server's keys and memory.");
     jw_close(json, ']');

@@ -1,13 +1,13 @@
 #include "bailiff/jobs.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "bailiff/clock.h"
 #include "bailiff/file.h"
+#include "bailiff/thread.h"
 #include "jobs/thread.h"
 
 enum { GREETED_TIMEOUT_MS = 150000, STOP_MS = 15000 };
@@ -167,12 +167,8 @@ static unsigned worker_count(const struct jobs *jobs)
 
 static bool thread_start(struct jobs *jobs, struct fault *fault)
 {
-    sigset_t all, before;
+    int error = thread_begin(&jobs->thread, "jobs", jobs_thread, jobs);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&jobs->thread, NULL, jobs_thread, jobs);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error != 0)
         return fault_unavailable(fault, 1, "A thread cannot be started: %s.", strerror(error));
     jobs->started = true;

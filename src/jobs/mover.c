@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "bailiff/file.h"
+#include "bailiff/thread.h"
 
 enum { COPY_SIZE = 131072, BATCH_MAX = 64 };
 
@@ -49,6 +49,20 @@ void move_free(struct move *move)
     free(move);
 }
 
+/* Descriptors or memory are short: that passes, and says nothing of the source. */
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EAGAIN;
+}
+
+static bool cannot_open(int error, struct fault *fault)
+{
+    static const char FORMAT[] = "A file that was to be there cannot be opened: %s.";
+
+    return is_shortage(error) ? fault_unavailable(fault, 5, FORMAT, strerror(error))
+                              : fault_set(fault, FAULT_INVALID, FORMAT, strerror(error));
+}
+
 bool open_handed_over(int folder, char *const *names, uid_t owner, uint64_t size_max, int *ret_fd, struct fault *fault)
 {
     own(closep) int fd = fcntl(folder, F_DUPFD_CLOEXEC, 0);
@@ -64,7 +78,7 @@ bool open_handed_over(int folder, char *const *names, uid_t owner, uint64_t size
         errno = error;
     }
     if (fd < 0 || fstat(fd, &st) < 0)
-        return fault_set(fault, FAULT_INVALID, "A file that was to be there cannot be opened: %s.", strerror(errno));
+        return cannot_open(errno, fault);
     /* Another user's file under that name could only be one that the server may read and the runner may not. */
     if (!S_ISREG(st.st_mode) || st.st_uid != owner)
         return fault_set(fault, FAULT_INVALID, "What was written is no regular file of the runner's user.");
@@ -141,6 +155,8 @@ static bool target_open(struct mover *mover, struct moved_file *file, struct fau
 
 static bool move_copy(struct mover *mover, struct move *move, struct fault *fault)
 {
+    if (move->folder < 0)
+        return fault_unavailable(fault, 5, "The runner's folder cannot be opened once more; descriptors are short.");
     for (size_t i = 0; i < move->count; i++) {
         struct moved_file *file = &move->files[i];
         own(closep) int from = -1;
@@ -226,7 +242,6 @@ static void *mover_thread(void *arg)
 bool mover_new(const char *results, gid_t group, struct inbox *inbox, struct mover **ret_mover, struct fault *fault)
 {
     own(closep) int fd = open(results, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    sigset_t all, before;
 
     if (fd < 0)
         return fault_set(fault, FAULT_INVALID, "%s cannot be opened: %s.", results, strerror(errno));
@@ -237,10 +252,7 @@ bool mover_new(const char *results, gid_t group, struct inbox *inbox, struct mov
     mover->last = &mover->first;
     pthread_mutex_init(&mover->mutex, NULL);
     pthread_cond_init(&mover->changed, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&mover->thread, NULL, mover_thread, mover);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int error = thread_begin(&mover->thread, "mover", mover_thread, mover);
     if (error != 0) {
         pthread_cond_destroy(&mover->changed);
         pthread_mutex_destroy(&mover->mutex);

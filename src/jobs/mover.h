@@ -22,7 +22,7 @@ struct moved_file {
 struct move {
     struct parcel parcel; /* is posted to the inbox when all is done; deliver is the caller's */
     void *subject;
-    int folder; /* the work folder; closed with the move */
+    int folder; /* the work folder; closed with the move; -1: no descriptor was left for it */
     uid_t owner;
     uint64_t size_max;
     struct moved_file *files;

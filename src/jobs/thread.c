@@ -44,7 +44,8 @@ static void turn(struct jobs *jobs)
 
     if (client->state != CLIENT_DOWN)
         fds[1] = (struct pollfd){.fd = client->link.fd, .events = link_events(&client->link)};
-    poll(fds, ARRAY_LEN(fds), turn_timeout(jobs, clock_mono_ms()));
+    if (poll(fds, ARRAY_LEN(fds), turn_timeout(jobs, clock_mono_ms())) < 0 && errno != EINTR)
+        usleep(TICK_BUSY_MS * 1000); /* the kernel has no memory for it: do not ask without a pause */
     /* Whatever the completions speak of is to be seen by the reads that follow. */
     store_reader_turn_end(jobs->reader);
     if (fds[0].revents && read(jobs->wake, &wakes, sizeof wakes) < 0 && errno != EAGAIN)

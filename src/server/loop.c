@@ -1,7 +1,8 @@
 /* An event loop and its thread. Everything of libh2o's is made, used and unmade in this thread: its buffers are recycled per
  * thread. */
-#include <signal.h>
+#include <stdio.h>
 
+#include "bailiff/thread.h"
 #include "server/internal.h"
 
 enum { TURN_MAX_MS = 1000, LINES_MAX = 1 << 18, SECOND_LINE_MS = 1000 };
@@ -286,12 +287,10 @@ static void *loop_main(void *arg)
 
 bool loop_start(struct loop *loop, struct fault *fault)
 {
-    sigset_t all, before;
+    char name[16];
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&loop->thread, NULL, loop_main, loop);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    snprintf(name, sizeof(name), "loop-%u", loop->index);
+    int error = thread_begin(&loop->thread, name, loop_main, loop);
     if (error)
         return fault_unavailable(fault, 1, "Cannot start a thread: %s.", strerror(error));
     loop->started = true;

@@ -3,6 +3,29 @@
 #include "bailiff/clock.h"
 #include "store/seal.h"
 
+/* ---- the log ---- */
+
+enum { CHECKPOINT_PAGES = 250 };
+
+/* SQLite's own would not say when it failed: commits go on, and the log grows until the disk is full. */
+static int log_grown(void *arg, sqlite3 *handle, const char *name, int pages)
+{
+    struct ledger *ledger = arg;
+
+    ledger->log_pages = pages;
+    if (pages < CHECKPOINT_PAGES)
+        return SQLITE_OK;
+    int rc = sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    bool later = rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED;
+    ledger->checkpoint_error = later ? SQLITE_OK : rc;
+    return SQLITE_OK;
+}
+
+void batch_watch_log(struct ledger *ledger)
+{
+    sqlite3_wal_hook(ledger->db->handle, log_grown, ledger);
+}
+
 /* ---- one change ---- */
 
 /* SQLite may have rolled everything back, released savepoints included: a full disk, an I/O error. */
@@ -105,20 +128,47 @@ static bool transaction_run(struct ledger *ledger, struct store_txn *txn, struct
     return expire_answers(ledger, txn, changes, fault) && database_run(txn->db, SQL_COMMIT, fault);
 }
 
-static void transaction_drop(struct database *db)
+/* Returns SQLite's reason why it must be dropped. */
+static int transaction_drop(struct database *db)
 {
+    int error = sqlite3_extended_errcode(db->handle);
+
     if (!sqlite3_get_autocommit(db->handle))
         (void)!database_run(db, SQL_ROLLBACK, &(struct fault){0}); /* fails only if SQLite has done it itself */
+    return error;
+}
+
+/* SQLITE_OK, or why not. */
+static int probe_run(struct database *db, struct fault *fault)
+{
+    if (database_run(db, SQL_BEGIN_WRITE, fault) && database_run(db, SQL_PROBE, fault) &&
+        database_run(db, SQL_COMMIT, fault))
+        return SQLITE_OK;
+    return transaction_drop(db);
+}
+
+/* A COMMIT whose frames are written but could not be synced is undone for us, and yet whoever opens the database after a crash finds
+ * it whole in the WAL. Whatever is written next stands in its place; so something is, before anybody is told that nothing happened.
+ * False: not even that could be written. */
+static bool is_erased(struct database *db)
+{
+    int error = probe_run(db, &(struct fault){0});
+
+    return error == SQLITE_OK || error == SQLITE_IOERR_FSYNC;
 }
 
 /* What a change said before the commit failed is not true. */
-static void change_undo(struct change *change, const struct fault *cause)
+static void change_undo(struct change *change, const struct fault *cause, bool certain)
 {
+    static const char NOT_MADE[] = "The change could not be written and was not made: %s Try again.",
+                      UNKNOWN[] = "The change could not be written, and whether it was made shows when the disk is "
+                                  "well again: %s Look before you try again, or repeat it with its Idempotency-Key.";
+
     change->ok = change->replayed = false;
     change->answer = (struct stored_answer){0};
     change->fault = (struct fault){0};
-    fault_unavailable(&change->fault, cause->retry_after_s ? cause->retry_after_s : 5,
-                      "The change could not be written and was not made: %s Try again.", cause->message);
+    fault_unavailable(&change->fault, cause->retry_after_s ? cause->retry_after_s : 5, certain ? NOT_MADE : UNKNOWN,
+                      cause->message);
     fault_detail(&change->fault, "%s", cause->detail);
     if (change->render)
         change->render(change);
@@ -146,18 +196,14 @@ bool batch_run(struct ledger *ledger, struct change *first, struct fault *fault)
         ledger->clock_back_ms = txn.clock_back_ms;
         return true;
     }
-    transaction_drop(ledger->db);
+    bool certain = transaction_drop(ledger->db) != SQLITE_IOERR_FSYNC || is_erased(ledger->db);
     for (struct change *c = first; c; c = c->next)
-        change_undo(c, &cause);
+        change_undo(c, &cause, certain);
     *fault = cause;
     return false;
 }
 
 bool batch_probe(struct ledger *ledger, struct fault *fault)
 {
-    if (database_run(ledger->db, SQL_BEGIN_WRITE, fault) && database_run(ledger->db, SQL_PROBE, fault) &&
-        database_run(ledger->db, SQL_COMMIT, fault))
-        return true;
-    transaction_drop(ledger->db);
-    return false;
+    return probe_run(ledger->db, fault) == SQLITE_OK;
 }

@@ -14,6 +14,8 @@ struct ledger {
         clock_back_ms; /* by how much the clock was set back in the last transaction that was committed; 0: it was not */
     int64_t expire_again_ms; /* monotonic: when to look for expired answers */
     unsigned idempotency_ttl_s;
+    int checkpoint_error;     /* SQLite's reason why the WAL could not be brought into the database file; SQLITE_OK */
+    int log_pages;            /* of the WAL */
     struct job_event *events; /* of the last transaction that was committed */
     size_t event_count, event_cap;
 };
@@ -21,6 +23,8 @@ struct ledger {
 /* Runs and commits the linked changes; each has its ok, fault and answer afterwards. False: nothing of them happened, each has
  * failed with UNAVAILABLE, and fault says why. */
 must_check bool batch_run(struct ledger *ledger, struct change *first, struct fault *fault);
+/* Brings the WAL into the database file whenever it is long enough, and remembers what came of it; the ledger must stay where it is. */
+void batch_watch_log(struct ledger *ledger);
 /* A small transaction of no consequence: can we write? */
 must_check bool batch_probe(struct ledger *ledger, struct fault *fault);
 

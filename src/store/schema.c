@@ -125,7 +125,7 @@ bool schema_prepare(struct database *db, const struct migrations *migrations, co
     if (!schema_look(db, &layout, fault) || !schema_judge(&layout, migrations->count, path, fault))
         return false;
     if (!database_exec(db,
-                       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 250;"
+                       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                        "PRAGMA journal_size_limit = 16777216;",
                        fault))
         return false;

@@ -191,6 +191,11 @@ bool store_healthy(struct store *store, struct fault *fault)
     return writer_healthy(store->writer, fault);
 }
 
+bool store_strained(struct store *store, struct fault *ret_why)
+{
+    return writer_strained(store->writer, ret_why);
+}
+
 size_t store_queue_length(struct store *store)
 {
     return writer_queue_length(store->writer);

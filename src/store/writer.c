@@ -1,24 +1,24 @@
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 
+#include "bailiff/thread.h"
 #include "store/batch.h"
 #include "store/queue.h"
 #include "store/writer.h"
 
-enum { QUEUE_MAX = 4096, BATCH_MAX = 256, IDEMPOTENCY_TTL_S = 86400, PROBE_INTERVAL_MS = 1000 };
+enum { QUEUE_MAX = 4096, BATCH_MAX = 256, IDEMPOTENCY_TTL_S = 86400, PROBE_INTERVAL_MS = 1000, LOG_PAGES_MAX = 65536 };
 
 struct writer {
     pthread_t thread;
     struct change_queue queue;
     struct ledger ledger; /* the thread's */
-    unsigned batch_max;
+    unsigned batch_max, probe_interval_ms, log_pages_max;
     struct log *log;
     void (*on_jobs)(void *arg, const struct job_event *events, size_t count);
     void *on_jobs_arg;
     pthread_mutex_t health_lock; /* of what other threads ask for: */
-    bool healthy;
-    struct fault sickness;
+    bool healthy, strained;
+    struct fault sickness, strain;
     struct audit_walk head; /* as the ledger's */
 };
 
@@ -55,7 +55,7 @@ static void set_sick(struct writer *writer, const struct fault *fault)
     writer->sickness = *fault;
     pthread_mutex_unlock(&writer->health_lock);
     if (was_healthy)
-        log_write(writer->log, LOG_ERROR, "store.unhealthy", "Changes cannot be written; trying again every second.",
+        log_write(writer->log, LOG_ERROR, "store.unhealthy", "Changes cannot be written; trying again.",
                   L_STR("reason", fault->message), L_STR("detail", fault->detail));
 }
 
@@ -71,11 +71,56 @@ static void set_healthy(struct writer *writer)
         log_write(writer->log, LOG_INFO, "store.healthy", "Changes can be written again.", L_STR("reason", NULL));
 }
 
+bool writer_strained(struct writer *writer, struct fault *ret_why)
+{
+    pthread_mutex_lock(&writer->health_lock);
+    bool strained = writer->strained;
+    if (strained)
+        *ret_why = writer->strain;
+    pthread_mutex_unlock(&writer->health_lock);
+    return strained;
+}
+
+static void set_strained(struct writer *writer, bool strained, const struct fault *why)
+{
+    pthread_mutex_lock(&writer->health_lock);
+    bool before = writer->strained;
+    writer->strained = strained;
+    writer->strain = *why;
+    pthread_mutex_unlock(&writer->health_lock);
+    if (strained && !before)
+        log_write(writer->log, LOG_ERROR, "store.strained", why->message, L_STR("detail", why->detail));
+    else if (before && !strained)
+        log_write(writer->log, LOG_INFO, "store.relieved", "The database file can be written again.",
+                  L_STR("reason", NULL));
+}
+
+/* A transaction is on disk: in the log at least. That is enough until the log is too long. */
+static void set_written(struct writer *writer)
+{
+    const struct ledger *ledger = &writer->ledger;
+    struct fault why = {0};
+
+    if (ledger->checkpoint_error == SQLITE_OK) {
+        set_strained(writer, false, &why);
+        set_healthy(writer);
+        return;
+    }
+    fault_unavailable(&why, 5, "The database file cannot be written; what is new is safe in its log, which grows.");
+    fault_detail(&why, "SQLite error %d: %s; %d pages", ledger->checkpoint_error,
+                 sqlite3_errstr(ledger->checkpoint_error), ledger->log_pages);
+    set_strained(writer, true, &why);
+    if ((unsigned)ledger->log_pages < writer->log_pages_max)
+        set_healthy(writer);
+    else
+        set_sick(writer, &why);
+}
+
 /* ---- the thread ---- */
 
 static void committed(struct writer *writer)
 {
-    set_healthy(writer);
+    set_written(writer);
     pthread_mutex_lock(&writer->health_lock);
     writer->head = writer->ledger.head;
     pthread_mutex_unlock(&writer->health_lock);
@@ -109,7 +154,7 @@ static void probe(struct writer *writer)
     struct fault fault = {0};
 
     if (batch_probe(&writer->ledger, &fault))
-        set_healthy(writer);
+        set_written(writer);
     else
         set_sick(writer, &fault);
 }
@@ -120,7 +165,7 @@ static void *writer_main(void *arg)
     bool closed = false;
 
     for (;;) {
-        int wait_ms = is_healthy(writer) ? -1 : PROBE_INTERVAL_MS;
+        int wait_ms = is_healthy(writer) ? -1 : (int)writer->probe_interval_ms;
         struct change *changes = change_queue_take(&writer->queue, writer->batch_max, wait_ms, &closed);
         if (changes)
             write_batch(writer, changes);
@@ -129,19 +174,6 @@ static void *writer_main(void *arg)
         else
             probe(writer);
     }
-}
-
-/* Signals belong to main. */
-static int start_thread(struct writer *writer)
-{
-    sigset_t all, before;
-    int rc;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&writer->thread, NULL, writer_main, writer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc;
 }
 
 static void writer_free(struct writer *writer)
@@ -165,16 +197,19 @@ bool writer_start(const struct store_options *options, struct database *db, cons
         .latest_ms = begin->latest_ms,
         .idempotency_ttl_s = options->idempotency_ttl_s ? options->idempotency_ttl_s : IDEMPOTENCY_TTL_S,
     };
+    batch_watch_log(&writer->ledger);
     memcpy(writer->ledger.audit_key, begin->audit_key, AUDIT_KEY_SIZE);
     writer->head = begin->head;
     writer->batch_max = options->batch_max ? options->batch_max : BATCH_MAX;
+    writer->probe_interval_ms = options->probe_interval_ms ? options->probe_interval_ms : PROBE_INTERVAL_MS;
+    writer->log_pages_max = options->log_pages_max ? options->log_pages_max : LOG_PAGES_MAX;
     writer->log = options->log;
     writer->on_jobs = options->on_jobs;
     writer->on_jobs_arg = options->on_jobs_arg;
     writer->healthy = true;
     pthread_mutex_init(&writer->health_lock, NULL);
     change_queue_init(&writer->queue, options->queue_max ? options->queue_max : QUEUE_MAX);
-    if (start_thread(writer) != 0) {
+    if (thread_begin(&writer->thread, "writer", writer_main, writer) != 0) {
         writer_free(writer);
         return fault_internal(fault, "the store's writer thread cannot be started");
     }

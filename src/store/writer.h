@@ -22,6 +22,7 @@ must_check bool writer_put(struct writer *writer, struct change *first,
 size_t writer_queue_length(struct writer *writer);
 void writer_audit_head(struct writer *writer, struct audit_walk *ret_head);
 must_check bool writer_healthy(struct writer *writer, struct fault *fault);
+must_check bool writer_strained(struct writer *writer, struct fault *ret_why);
 unsigned writer_idempotency_ttl_s(const struct writer *writer);
 
 #endif

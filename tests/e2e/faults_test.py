@@ -1,0 +1,73 @@
+"""System calls of the write path fail under a running server. A few of them; tests/soak/run --only faults takes every one in turn.
+
+    /usr/bin/python3 tests/e2e/faults_test.py [-v] [Class.test]
+"""
+
+import shutil
+import tempfile
+import unittest
+
+from lib import strace
+from lib.faults import ALWAYS, ONCE, Case, Subject
+
+LOG, DATABASE, RESULTS = "data/bailiff.db-wal", "data/bailiff.db", "data/storage/results"
+
+
+@unittest.skipIf(strace.usable() is not None, f"{strace.usable()}")
+class Faults(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.mkdtemp(prefix="bailiff-faults-")
+        cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
+        cls.subject = Subject(folder)
+        cls.addClassCleanup(cls.subject.server.remove)
+        cls.addClassCleanup(cls.subject.server.kill)
+        cls.subject.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.subject.check_outputs()
+        cls.subject.server.stop()
+
+    def suffer(self, *case, **options):
+        """What /readyz said meanwhile."""
+        self.assertGreater(self.subject.suffer(Case(*case), **options), 0, "nothing failed")
+        self.subject.recover()
+        return self.subject.during
+
+    def store_reason(self, during):
+        self.assertEqual(during["status"], 503)
+        return next(check["reason"] for check in during["checks"] if check["check"] == "store")
+
+    def test_the_log_cannot_be_written(self):
+        self.suffer("writer", "pwrite64", "error=EIO", ONCE, LOG)
+        self.assertIn("full", self.store_reason(self.suffer("writer", "pwrite64", "error=ENOSPC", ALWAYS, LOG)))
+
+    def test_a_refused_change_stays_refused_after_a_crash(self):
+        """Its frames are in the log, for only the sync failed: nobody may find them there."""
+        during = self.suffer("writer", "fdatasync", "error=EIO", ALWAYS, LOG, crash=True)
+        self.assertIn("disk", self.store_reason(during))
+
+    def test_the_database_file_cannot_be_written(self):
+        for _ in range(12):
+            self.subject.work()  # until there is something to bring there
+        during = self.suffer("writer", "pwrite64", "error=EIO", ALWAYS, DATABASE)
+        self.assertEqual(during["status"], 200)
+        self.assertTrue(any("log, which grows" in warning for warning in during["warnings"]), during)
+        self.assertIn("store.strained", self.subject.server.log())
+
+    def test_outputs_cannot_be_stored(self):
+        """Their jobs are not FAILED for it, and not COMPLETED before they are safe."""
+        self.suffer("mover", "fsync", "error=EIO", ONCE)
+        self.suffer("mover", "fsync", "error=ENOSPC", ALWAYS, RESULTS)
+        self.suffer("mover", "openat", "error=EMFILE", ONCE)
+        self.suffer("mover", "openat", "error=ENOSPC", ONCE, RESULTS)
+        self.suffer("jobs", "fcntl", "error=EMFILE", ONCE, "work")
+
+    def test_the_runner_is_lost(self):
+        self.suffer("jobs", "sendto", "error=EPIPE", ONCE)
+        self.suffer("jobs", "recvfrom", "error=ECONNRESET", ONCE)
+
+
+if __name__ == "__main__":
+    unittest.main()
