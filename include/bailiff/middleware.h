@@ -8,7 +8,7 @@ enum flow request_id_enter(struct exchange *x);  /* mints X-Request-Id, reads tr
 enum flow audit_leave(struct exchange *x);       /* a refusal is on disk before it is answered */
 enum flow cors_leave(struct exchange *x);        /* for the origins in cors.origins */
 enum flow preflight_enter(struct exchange *x);   /* answers preflights */
-enum flow peer_limits_enter(struct exchange *x); /* by address, before any cryptography */
+enum flow peer_limits_enter(struct exchange *x); /* requests and refusals by address, before any cryptography */
 enum flow authn_enter(struct exchange *x);       /* bearer token → identity; RFC 6750 */
 enum flow quota_enter(struct exchange *x);       /* by issuer and subject */
 void quota_done(struct exchange *x);
@@ -21,9 +21,14 @@ struct refusal_ledger *refusal_ledger_new(void);
 void refusal_ledger_free(struct refusal_ledger *l);
 /* Queues the counted records of what was not recorded singly. Called now and then, and at the end. Any thread. */
 void refusal_ledger_flush(struct refusal_ledger *l, struct store *store, bool everything);
-/* For the server: a request that it refused before there was an exchange. Never waits. Any thread. */
+/* For the server: a request that it refused before there was an exchange. request_id NULL: a connection; it is but counted. Never
+ * waits. Any thread. */
 void refusal_before_chain(const struct services *services, const char *address, const char *reason, int status,
                           const char *request_id);
+/* Refusals by address: each of what a client without an identity does wrong counts, be it a handshake, a head, or a token; an address with
+ * too many of them is barred until a minute's share grows again. Any thread. */
+void refusal_count(const struct services *services, const char *address);
+must_check bool address_is_barred(const struct services *services, const char *address, unsigned *ret_retry_after_s);
 struct quota_ledger *quota_ledger_new(const struct rate_limits *limits);
 void quota_ledger_free(struct quota_ledger *l);
 struct inflight_keys *inflight_keys_new(void);

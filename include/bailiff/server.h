@@ -44,9 +44,13 @@ struct server_options {
     const struct services *services;
     struct bench *(*bench_new)(const struct services *services, struct fault *fault); /* on the loop's thread */
     void (*bench_free)(struct bench *bench);
-    /* A request was refused before there was an exchange, for the audit log; must not wait. NULL: nobody asks. Loop threads. */
+    /* Refusals before there is an exchange; none of these may wait. NULL: nobody asks. Loop threads.
+     * refused: for the audit log; request_id NULL: a connection of a barred address, to be counted.
+     * count_refusal: it was the doing of this address, which is a client's own. is_barred: it has done so too often. */
     void (*refused)(const struct services *services, const char *address, const char *reason, int status,
                     const char *request_id);
+    void (*count_refusal)(const struct services *services, const char *address);
+    bool (*is_barred)(const struct services *services, const char *address, unsigned *ret_retry_after_s);
     void (*bench_turn_end)(struct bench *bench); /* once a loop turn, before completions are delivered */
     struct log *log;                             /* events and the access log */
     bool access_log;
@@ -71,6 +75,7 @@ must_check bool server_trusted_proxy_check(const char *entry, struct fault *faul
 enum server_refusal {
     REFUSED_CONNECTIONS, /* too many in all */
     REFUSED_ADDRESS,     /* too many of one address or /64 */
+    REFUSED_BARRED,      /* of an address of which too much was refused */
     REFUSED_PROXY,       /* not a trusted proxy, or no PROXY header */
     REFUSED_HANDSHAKE,   /* failed, too slow, or pushed out by newer ones */
     REFUSED_PARSER,      /* a head or body that is malformed or too large */

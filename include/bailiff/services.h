@@ -26,6 +26,7 @@ void snapshot_unref(void *s); /* void *: an exchange's cleanup */
 
 struct rate_limits {
     unsigned address_requests_per_s, address_burst; /* 0: no limit */
+    unsigned address_refusals_a_minute, address_refusals_burst;
     unsigned subject_requests_per_s, subject_burst;
     unsigned subject_concurrent;         /* exchanges of one subject at once */
     unsigned refusals_recorded_a_minute; /* singly, by address prefix and reason; the rest is one counted record */

@@ -31,6 +31,7 @@ struct store_options {
     unsigned idempotency_ttl_s; /* 0: 86400 */
     unsigned probe_interval_ms; /* how often a disk that refuses is tried again. 0: 1000 */
     unsigned log_pages_max;     /* while the database file refuses, changes go on until its log has so many. 0: 65536 */
+    unsigned unfinished_jobs_max; /* of one subject of an issuer; beyond it TOO_MANY. 0: no limit */
     struct log *log;
     /* Called by the writer thread after each COMMIT that changed jobs; must be quick and must not submit synchronously. */
     void (*on_jobs)(void *arg, const struct job_event *events, size_t count);

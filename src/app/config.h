@@ -84,7 +84,8 @@ struct config {
         uint64_t memory_budget;
         struct config_rate {
             const struct yaml_node *node;
-            unsigned requests_per_second, burst, concurrent, streams;
+            unsigned requests_per_second, burst, concurrent, streams, refusals_per_minute, refusals_burst;
+            unsigned unfinished_jobs;
         } address, subject;
     } limits;
     struct config_store {

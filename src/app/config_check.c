@@ -92,6 +92,9 @@ static void check_rate(const struct config_rate *rate, const char *name, struct 
                      "limits.%s.burst limits nothing without requests_per_second; set "
                      "that too.",
                      name);
+    if (rate->refusals_burst > 0 && rate->refusals_per_minute == 0)
+        problems_add(problems, yaml_line(rate->node, "refusals_burst"),
+                     "limits.%s.refusals_burst limits nothing with refusals_per_minute: 0; set that too.", name);
 }
 
 static unsigned element_line(const struct yaml_node *list, const char *text)

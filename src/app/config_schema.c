@@ -53,12 +53,15 @@ static const struct setting_table SERVER_TABLE = TABLE(SERVER, struct config_ser
 static const struct setting ADDRESS[] = {
     {"requests_per_second", SETTING_COUNT, AT(requests_per_second), "0", 0, 1000000, .help = "the rate allowed in the long run; 0: no limit"},
     {"burst", SETTING_COUNT, AT(burst), "0", 0, 1000000, .help = "how many may come at once; 0: as many as in a second"},
+    {"refusals_per_minute", SETTING_COUNT, AT(refusals_per_minute), "6000", 0, 1000000, .help = "failed handshakes, malformed requests and bad tokens allowed in the long run; 0: no limit"},
+    {"refusals_burst", SETTING_COUNT, AT(refusals_burst), "0", 0, 1000000, .help = "how many of them may come at once; 0: as many as in a minute"},
 };
 static const struct setting SUBJECT[] = {
     {"requests_per_second", SETTING_COUNT, AT(requests_per_second), "0", 0, 1000000, .help = "the rate allowed in the long run; 0: no limit"},
     {"burst", SETTING_COUNT, AT(burst), "0", 0, 1000000, .help = "how many may come at once; 0: as many as in a second"},
     {"concurrent", SETTING_COUNT, AT(concurrent), "0", 0, 1000000, .help = "requests of one subject at the same time; 0: no limit"},
     {"streams", SETTING_COUNT, AT(streams), "100", 0, 1000000, .help = "answers to one subject that are produced piece by piece, at the same time; 0: no limit"},
+    {"unfinished_jobs", SETTING_COUNT, AT(unfinished_jobs), "10000", 0, 100000000, .help = "jobs of one subject that have not ended; 0: no limit"},
 };
 #undef AT
 static const struct setting_table ADDRESS_TABLE = TABLE(ADDRESS, struct config_rate);

@@ -30,6 +30,8 @@ static enum flow refuse(struct exchange *x, const struct fault *fault, const cha
         text_printf(&challenge, ", error=\"%s\", error_description=\"%s\"", error, fault->message);
     exchange_set_header(x, "WWW-Authenticate", challenge.data);
     refusal_note(x, fault->detail[0] ? fault->detail : "not authenticated");
+    if (x->address_own && (fault->kind == FAULT_UNAUTHENTICATED || fault->kind == FAULT_INVALID))
+        refusal_count(x->services, x->address);
     return exchange_fail(x, fault);
 }
 

@@ -177,7 +177,7 @@ void refusal_before_chain(const struct services *services, const char *address, 
     struct caller caller;
 
     caller_fill(&caller, NULL, address, reason);
-    if (!ledger_note(services->refusals, &caller, services->limits.refusals_recorded_a_minute))
+    if (!ledger_note(services->refusals, &caller, request_id ? services->limits.refusals_recorded_a_minute : 0))
         return;
     struct change *change = refusal_change(services->refusals, &caller, 1);
     change->audit.address = arena_strdup(&change->arena, address);

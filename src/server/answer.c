@@ -115,7 +115,7 @@ void answer_on_impatience(h2o_timeout_entry_t *entry)
 {
     struct server_exchange *e = container_of(entry, struct server_exchange, patience);
 
-    record_refusal(e->connection->loop, REFUSED_SLOW_READER, e->x.address, "limits.write_timeout", e->x.request_id, 0);
+    record_refusal(e->connection->loop, REFUSED_SLOW_READER, &e->client, "limits.write_timeout", e->x.request_id, 0);
     connection_reset(e->connection);
 }
 
@@ -240,7 +240,7 @@ static void admit_stream(struct server_exchange *e)
         return;
     fault_set(&fault, of_subject ? FAULT_TOO_MANY : FAULT_UNAVAILABLE, "%s", objection);
     fault.retry_after_s = 1;
-    record_refusal(e->connection->loop, REFUSED_STREAMS, e->x.address,
+    record_refusal(e->connection->loop, REFUSED_STREAMS, &e->client,
                    of_subject ? "limits.subject.streams" : "limits.streams", e->x.request_id, of_subject ? 429 : 503);
     exchange_fail(&e->x, &fault);
 }

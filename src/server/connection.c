@@ -78,12 +78,36 @@ void connection_set_ip(struct connection *c, const struct ip *ip)
     c->has_ip = ip != NULL;
     if (ip) {
         c->ip = *ip;
-        ip_format(ip, c->address);
+        ip_format(ip, c->client.address);
         c->trusted = trusted_proxies_have(trusted, ip);
     } else {
-        strcpy(c->address, "unix");
+        strcpy(c->client.address, "unix");
         c->trusted = trusted->unix_sockets;
     }
+    c->client.own = c->has_ip && !c->trusted;
+}
+
+bool connection_find_client(const struct connection *c, const struct span *values, size_t count, struct client *ret)
+{
+    const struct trusted_proxies *trusted = &c->loop->server->trusted;
+    struct ip ip = c->ip;
+
+    *ret = c->client;
+    if (!c->trusted || count == 0)
+        return true;
+    if (!forwarded_client(trusted, values, count, &ip))
+        return false;
+    ip_format(&ip, ret->address);
+    ret->own = !trusted_proxies_have(trusted, &ip);
+    return true;
+}
+
+bool client_is_barred(struct loop *loop, const struct client *client)
+{
+    const struct server_options *options = &loop->server->options;
+    unsigned retry_after_s;
+
+    return client->own && options->is_barred && options->is_barred(options->services, client->address, &retry_after_s);
 }
 
 struct connection *connection_adopt(struct loop *loop, const struct listener *listener, h2o_socket_t *socket,
@@ -126,7 +150,7 @@ bool connection_is_idle(struct connection *c)
 
 static void lose_patience(struct connection *c, enum server_refusal refusal, const char *reason)
 {
-    record_refusal(c->loop, refusal, c->address, reason, NULL, 0);
+    record_refusal(c->loop, refusal, &c->client, reason, NULL, 0);
     connection_reset(c);
 }
 

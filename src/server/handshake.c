@@ -5,7 +5,7 @@
 
 static void refuse(struct connection *c, enum server_refusal refusal, const char *reason)
 {
-    record_refusal(c->loop, refusal, c->address, reason, NULL, 0);
+    record_refusal(c->loop, refusal, &c->client, reason, NULL, 0);
     h2o_socket_close(c->socket);
 }
 
@@ -47,13 +47,17 @@ static void on_tls(h2o_socket_t *socket, const char *error)
     connection_serve(c, c->listener->options.client_ca_file && tls_is_http2(socket));
 }
 
-/* The address is known: does it have its share already? If it does, the connection is gone. */
+/* The address is known: may it have a connection? If it may not, the connection is gone. */
 static bool take_share(struct connection *c)
 {
     struct ip prefix;
 
     if (!c->has_ip || c->trusted)
         return true;
+    if (client_is_barred(c->loop, &c->client)) {
+        refuse(c, REFUSED_BARRED, "limits.address.refusals_per_minute");
+        return false;
+    }
     prefix = ip_prefix(&c->ip);
     c->counted = tally_take(c->loop->server->addresses, prefix.bytes);
     if (c->counted)

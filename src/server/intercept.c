@@ -51,12 +51,28 @@ static bool expect_body(struct connection *c, const struct head *head)
     return true;
 }
 
+/* A malformed head says nothing that could be believed, not even of a proxy; what is only too much may well name its client. */
+static void find_refused_client(struct connection *c, const struct head *head)
+{
+    struct span values[FORWARDED_MAX + 1];
+    size_t count = 0;
+
+    c->refusal_client = c->client;
+    if (!c->trusted || head->status == 400 || head->status == 431)
+        return;
+    for (size_t i = 0; i < head->field_count && count < ARRAY_LEN(values); i++)
+        if (span_ieq(head->fields[i].name, SPAN("x-forwarded-for")))
+            values[count++] = head->fields[i].value;
+    (void)!connection_find_client(c, values, count, &c->refusal_client);
+}
+
 /* libh2o is given a harmless request without a body, so that the handler is called and answers the refusal at once. */
 static int hand_over_refusal(struct connection *c, const struct head *head, size_t len, const char **method,
                              size_t *method_len, int *minor_version, size_t *num_headers)
 {
     c->refusal_status = head->status;
     c->refusal_reason = head->reason;
+    find_refused_client(c, head);
     *method = "GET";
     *method_len = 3;
     *minor_version = 1;
@@ -129,7 +145,7 @@ void h2o_http2_stream_reset(struct st_h2o_http2_conn_t *conn, struct st_h2o_http
     struct loop *loop = c->loop;
 
     if (++c->resets == loop->server->options.http2_resets_max + 1) {
-        record_refusal(loop, REFUSED_RESETS, c->address, "limits.http2_resets", NULL, 0);
+        record_refusal(loop, REFUSED_RESETS, &c->client, "limits.http2_resets", NULL, 0);
         connection_reset(c);
     }
     loop->http2_stream_reset(conn, stream);

@@ -114,6 +114,12 @@ struct loop {
     struct inbox *inbox; /* outlives the thread: workers may complete tickets late */
 };
 
+/* Whose a connection or a request is, for log, audit and limits. */
+struct client {
+    char address[INET6_ADDRSTRLEN];
+    bool own; /* one client's: neither a trusted proxy's, whose clients are many, nor a Unix socket's */
+};
+
 struct connection {
     h2o_linklist_t link, handshake_link;
     struct loop *loop;
@@ -129,12 +135,13 @@ struct connection {
     /* Whose it is: the peer's, or what its PROXY header says. */
     bool has_ip, trusted /* a proxy, whose X-Forwarded-For is believed */, counted /* among its prefix's */;
     struct ip ip;
-    char address[INET6_ADDRSTRLEN];
+    struct client client;
     /* HTTP/1: the target of the request at hand, as an offset, for the buffer moves while a body is read */
     size_t target_at, target_len;
     uint64_t body_reserved; /* of the server's share for bodies */
     int refusal_status;     /* set: the head was refused */
     const char *refusal_reason;
+    struct client refusal_client;
     enum server_refusal refusal;
     unsigned resets; /* HTTP/2 streams aborted */
 };
@@ -156,7 +163,7 @@ struct server_exchange {
     bool streams;                 /* counted as a stream */
     bool streams_by_subject;
     uint8_t subject[TALLY_KEY_SIZE];
-    char client[INET6_ADDRSTRLEN]; /* behind a proxy */
+    struct client client; /* the one behind the proxy, if there is one */
 };
 
 /* ---- listen.c ---- */
@@ -199,6 +206,11 @@ void accept_on_readable(h2o_socket_t *listener, const char *error);
 struct connection *connection_adopt(struct loop *loop, const struct listener *listener, h2o_socket_t *socket,
                                     struct tls *tls);              /* takes tls over */
 void connection_set_ip(struct connection *c, const struct ip *ip); /* NULL: a Unix socket's */
+/* Whose request it is, by the values of its X-Forwarded-For, which are believed only of a trusted proxy. False: they cannot be read; *ret is
+ * the connection's. */
+must_check bool connection_find_client(const struct connection *c, const struct span *values, size_t count,
+                                       struct client *ret);
+bool client_is_barred(struct loop *loop, const struct client *client);
 struct connection *connection_of(h2o_conn_t *conn);
 void connection_serve(struct connection *c, bool http2);
 void connection_reset(struct connection *c); /* the client sees an error, never a clean end */
@@ -221,14 +233,16 @@ const char *budget_take_stream(struct server_exchange *e, bool *ret_of_subject);
 void budget_give_back_stream(struct server_exchange *e);
 
 /* ---- record.c ---- */
-/* Counts and, within bounds, logs. request_id may be NULL, status 0. */
-void record_refusal(struct loop *loop, enum server_refusal refusal, const char *address, const char *reason,
+/* Counts and, within bounds, logs. client and request_id may be NULL, status 0. */
+void record_refusal(struct loop *loop, enum server_refusal refusal, const struct client *client, const char *reason,
                     const char *request_id, int status);
 void record_begin(struct loop *loop); /* the counted lines, once a second */
 void record_end(struct loop *loop);
 
 /* ---- request.c ---- */
 int request_handle(h2o_handler_t *handler, h2o_req_t *req);
+/* False: an X-Forwarded-For that cannot be read; *ret is the connection's. */
+must_check bool request_find_client(const h2o_req_t *req, const struct connection *c, struct client *ret);
 
 /* ---- answer.c ---- */
 void answer_exchange(struct exchange *x);
@@ -238,7 +252,8 @@ void answer_later(h2o_timeout_entry_t *entry);
 const char *status_reason(int status);
 
 /* ---- refusal.c: requests that never become exchanges ---- */
-void refusal_answer(h2o_req_t *req, enum server_refusal refusal, int status, const char *reason);
+void refusal_answer(h2o_req_t *req, const struct client *client, enum server_refusal refusal, int status,
+                    const char *reason);
 void refusal_register(h2o_pathconf_t *fallback); /* rewrites what libh2o answers by itself */
 
 /* ---- intercept.c ---- */

@@ -8,19 +8,21 @@ enum { LINES_A_SECOND = 5 };
 static const struct refusal_kind {
     const char *event, *what;
     enum log_level level;
+    bool counts; /* against the client's address: it was its own doing, and cost us something */
 } KINDS[SERVER_REFUSALS] = {
     [REFUSED_CONNECTIONS] = {"connection.refused", "too many connections", LOG_WARNING},
     [REFUSED_ADDRESS] = {"connection.refused", "too many connections of one address", LOG_WARNING},
-    [REFUSED_PROXY] = {"connection.refused", "PROXY header", LOG_WARNING},
-    [REFUSED_HANDSHAKE] = {"tls.handshake_failed", "TLS handshake", LOG_DEBUG},
-    [REFUSED_PARSER] = {"request.malformed", "malformed request", LOG_INFO},
+    [REFUSED_BARRED] = {"connection.refused", "too many refusals of one address", LOG_WARNING},
+    [REFUSED_PROXY] = {"connection.refused", "PROXY header", LOG_WARNING, true},
+    [REFUSED_HANDSHAKE] = {"tls.handshake_failed", "TLS handshake", LOG_DEBUG, true},
+    [REFUSED_PARSER] = {"request.malformed", "malformed request", LOG_INFO, true},
     [REFUSED_FORWARDED] = {"request.malformed", "X-Forwarded-For", LOG_INFO},
-    [REFUSED_SLOW_HEAD] = {"connection.closed", "slow head", LOG_INFO},
-    [REFUSED_SLOW_BODY] = {"connection.closed", "slow body", LOG_INFO},
-    [REFUSED_SLOW_READER] = {"connection.closed", "slow reader", LOG_INFO},
+    [REFUSED_SLOW_HEAD] = {"connection.closed", "slow head", LOG_INFO, true},
+    [REFUSED_SLOW_BODY] = {"connection.closed", "slow body", LOG_INFO, true},
+    [REFUSED_SLOW_READER] = {"connection.closed", "slow reader", LOG_INFO, true},
     [REFUSED_MEMORY] = {"request.refused", "memory budget", LOG_WARNING},
     [REFUSED_STREAMS] = {"request.refused", "too many streams", LOG_WARNING},
-    [REFUSED_RESETS] = {"connection.closed", "aborted HTTP/2 requests", LOG_WARNING},
+    [REFUSED_RESETS] = {"connection.closed", "aborted HTTP/2 requests", LOG_WARNING, true},
 };
 
 static void log_unlogged(struct loop *loop, enum server_refusal refusal)
@@ -34,7 +36,19 @@ static void log_unlogged(struct loop *loop, enum server_refusal refusal)
     *l = (struct refusal_log){.second = clock_mono_ms() / 1000};
 }
 
-void record_refusal(struct loop *loop, enum server_refusal refusal, const char *address, const char *reason,
+/* What others keep of it: the audit log, and the share of the address. */
+static void tell(struct loop *loop, enum server_refusal refusal, const struct client *client, const char *reason,
+                 const char *request_id, int status)
+{
+    const struct server_options *options = &loop->server->options;
+
+    if (options->refused && (request_id || refusal == REFUSED_BARRED))
+        options->refused(options->services, client->address, reason, status, request_id);
+    if (options->count_refusal && client && client->own && KINDS[refusal].counts)
+        options->count_refusal(options->services, client->address);
+}
+
+void record_refusal(struct loop *loop, enum server_refusal refusal, const struct client *client, const char *reason,
                     const char *request_id, int status)
 {
     struct refusal_log *l = &loop->refusal_logs[refusal];
@@ -43,8 +57,7 @@ void record_refusal(struct loop *loop, enum server_refusal refusal, const char *
     if (loop->testing)
         return;
     atomic_fetch_add_explicit(&loop->server->refusals[refusal], 1, memory_order_relaxed);
-    if (request_id && loop->server->options.refused)
-        loop->server->options.refused(loop->server->options.services, address, reason, status, request_id);
+    tell(loop, refusal, client, reason, request_id, status);
     if (l->second != clock_mono_ms() / 1000)
         log_unlogged(loop, refusal);
     if (l->lines++ >= LINES_A_SECOND) {
@@ -52,8 +65,10 @@ void record_refusal(struct loop *loop, enum server_refusal refusal, const char *
         return;
     }
     const struct log_field fields[] = {
-        L_STR("request_id", request_id), status ? L_INT("status", status) : L_STR("status", NULL),
-        L_STR("address", address),       L_STR("kind", kind->what),
+        L_STR("request_id", request_id),
+        status ? L_INT("status", status) : L_STR("status", NULL),
+        L_STR("address", client ? client->address : NULL),
+        L_STR("kind", kind->what),
         L_STR("reason", reason),
     };
     loop_log(loop, kind->level, kind->event, NULL, fields, ARRAY_LEN(fields));

@@ -43,21 +43,27 @@ static void refusal_headers(h2o_req_t *req, const struct refusal_text *r)
     h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-request-id"), 0, NULL, r->id, UUID_TEXT_SIZE - 1);
 }
 
-static void refusal_record(struct connection *c, enum server_refusal refusal, const struct refusal_text *r, int status,
-                           const char *reason)
+static void refusal_record(struct connection *c, const struct client *client, enum server_refusal refusal,
+                           const struct refusal_text *r, int status, const char *reason)
 {
-    record_refusal(c->loop, refusal, c->address, reason, r->id, status);
-    if (c->http2 || c->loop->testing)
+    record_refusal(c->loop, refusal, client, reason, r->id, status);
+    if (c->loop->testing)
         return;
+    if (c->http2) { /* does not end with the answer */
+        if (client_is_barred(c->loop, &c->client))
+            connection_reset(c);
+        return;
+    }
     connection_linger(c);
     connection_wait(c, WAIT_READER);
 }
 
-void refusal_answer(h2o_req_t *req, enum server_refusal refusal, int status, const char *reason)
+void refusal_answer(h2o_req_t *req, const struct client *client, enum server_refusal refusal, int status,
+                    const char *reason)
 {
     struct refusal_text *r = refusal_render(req, status, reason);
 
-    refusal_record(connection_of(req->conn), refusal, r, status, reason);
+    refusal_record(connection_of(req->conn), client, refusal, r, status, reason);
     req->http1_is_persistent = 0;
     req->res.status = status;
     req->res.reason = status_reason(status);
@@ -90,10 +96,14 @@ static void rewriter_setup(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **s
                          : req->version < 0x200 ? "The framing of the body is malformed."
                                                 : "A header field is malformed.";
     struct rewriter *rewriter = (struct rewriter *)h2o_add_ostream(req, sizeof(*rewriter), slot);
+    struct connection *c = connection_of(req->conn);
+    struct client client;
+
+    (void)!request_find_client(req, c, &client);
 
     rewriter->text = refusal_render(req, req->res.status, reason);
     rewriter->super.do_send = rewriter_send;
-    refusal_record(connection_of(req->conn), REFUSED_PARSER, rewriter->text, req->res.status, reason);
+    refusal_record(c, &client, REFUSED_PARSER, rewriter->text, req->res.status, reason);
     memset(&req->res.headers, 0, sizeof(req->res.headers));
     refusal_headers(req, rewriter->text);
     req->res.reason = status_reason(req->res.status);

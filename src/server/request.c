@@ -116,7 +116,7 @@ static struct span request_target(const h2o_req_t *req, const struct connection 
 }
 
 /* All spans point into memory that libh2o leaves alone until the request is disposed of. */
-static struct exchange *exchange_make(h2o_req_t *req, struct connection *c, const char client[static INET6_ADDRSTRLEN])
+static struct exchange *exchange_make(h2o_req_t *req, struct connection *c, const struct client *client)
 {
     const struct server_options *options = &c->loop->server->options;
     struct server_exchange *e = h2o_mem_alloc_shared(&req->pool, sizeof(*e), exchange_dispose);
@@ -139,8 +139,10 @@ static struct exchange *exchange_make(h2o_req_t *req, struct connection *c, cons
     x->query = rest;
     x->body = span_from(req->entity);
     copy_headers(req, &x->request_headers);
-    memcpy(e->client, client, sizeof(e->client));
-    x->address = e->client;
+    e->client = *client;
+    x->address = e->client.address;
+    x->address_own = client->own;
+    x->proxied = c->trusted;
     x->secure = c->tls != NULL;
     x->answer = answer_exchange;
     x->server_data = e;
@@ -148,28 +150,17 @@ static struct exchange *exchange_make(h2o_req_t *req, struct connection *c, cons
     return x;
 }
 
-/* Whose request it is, as text. False: a trusted proxy sent an X-Forwarded-For that cannot be read. */
-static bool find_client(const h2o_req_t *req, const struct connection *c, char ret[static INET6_ADDRSTRLEN])
+bool request_find_client(const h2o_req_t *req, const struct connection *c, struct client *ret)
 {
-    struct span values[FORWARDED_MAX];
-    struct ip ip = c->ip;
+    struct span values[FORWARDED_MAX + 1]; /* one more than may be read */
     size_t count = 0;
 
-    memcpy(ret, c->address, sizeof(c->address));
-    for (size_t i = 0; c->trusted && i < req->headers.size; i++) {
+    for (size_t i = 0; c->trusted && i < req->headers.size && count < ARRAY_LEN(values); i++) {
         const h2o_header_t *h = &req->headers.entries[i];
-        if (!h2o_memis(h->name->base, h->name->len, H2O_STRLIT("x-forwarded-for")))
-            continue;
-        if (count == FORWARDED_MAX)
-            return false;
-        values[count++] = span_from(h->value);
+        if (h2o_memis(h->name->base, h->name->len, H2O_STRLIT("x-forwarded-for")))
+            values[count++] = span_from(h->value);
     }
-    if (count == 0)
-        return true;
-    if (!forwarded_client(&c->loop->server->trusted, values, count, &ip))
-        return false;
-    ip_format(&ip, ret);
-    return true;
+    return connection_find_client(c, values, count, ret);
 }
 
 /* HTTP/2 bodies are here already, so that this bounds only what waits. */
@@ -186,19 +177,20 @@ static bool take_body(h2o_req_t *req, struct connection *c, uint64_t *ret_reserv
 
 static void begin_exchange(h2o_req_t *req, struct connection *c)
 {
-    char client[INET6_ADDRSTRLEN];
+    struct client client;
     uint64_t reserved;
 
-    if (!find_client(req, c, client)) {
-        refusal_answer(req, REFUSED_FORWARDED, 400, "X-Forwarded-For is malformed or has more than 32 entries.");
+    if (!request_find_client(req, c, &client)) {
+        refusal_answer(req, &client, REFUSED_FORWARDED, 400,
+                       "X-Forwarded-For is malformed or has more than 32 entries.");
         return;
     }
     if (!take_body(req, c, &reserved)) {
-        refusal_answer(req, REFUSED_MEMORY, 503, "The server has no room for a body at this moment.");
+        refusal_answer(req, &client, REFUSED_MEMORY, 503, "The server has no room for a body at this moment.");
         return;
     }
     atomic_fetch_add_explicit(&c->loop->server->requests, 1, memory_order_relaxed);
-    struct exchange *x = exchange_make(req, c, client);
+    struct exchange *x = exchange_make(req, c, &client);
     container_of(x, struct server_exchange, x)->body_reserved = reserved;
     chain_start(x);
 }
@@ -210,12 +202,13 @@ int request_handle(h2o_handler_t *handler, h2o_req_t *req)
     if (!c->http2)
         connection_wait(c, WAIT_ANSWER);
     if (req->version < 0x200 && c->refusal_status) {
-        refusal_answer(req, c->refusal, c->refusal_status, c->refusal_reason);
+        refusal_answer(req, &c->refusal_client, c->refusal, c->refusal_status, c->refusal_reason);
         return 0;
     }
     const char *objection = req->version >= 0x200 ? http2_objection(req) : NULL;
     if (objection || c->loop->testing) {
-        refusal_answer(req, REFUSED_PARSER, objection ? 400 : 500, objection ? objection : "Not serving yet.");
+        refusal_answer(req, &c->client, REFUSED_PARSER, objection ? 400 : 500,
+                       objection ? objection : "Not serving yet.");
         return 0;
     }
     begin_exchange(req, c);

@@ -49,6 +49,7 @@ static bool change_apply(struct store_txn *txn, struct change *change, struct fa
         return true;
     if (!database_run(txn->db, SQL_SAVEPOINT, fault))
         return false;
+    txn->issuer = change->audit.issuer;
     change->ok = change->apply(txn, change, &change->fault);
     if (!transaction_stands(txn, &change->fault, fault))
         return false;
@@ -184,6 +185,7 @@ bool batch_run(struct ledger *ledger, struct change *first, struct fault *fault)
         .events = ledger->events,
         .event_cap = ledger->event_cap,
         .idempotency_ttl_s = ledger->idempotency_ttl_s,
+        .unfinished_jobs_max = ledger->unfinished_jobs_max,
     };
     bool ok = transaction_run(ledger, &txn, first, &cause);
 

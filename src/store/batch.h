@@ -13,7 +13,7 @@ struct ledger {
     int64_t
         clock_back_ms; /* by how much the clock was set back in the last transaction that was committed; 0: it was not */
     int64_t expire_again_ms; /* monotonic: when to look for expired answers */
-    unsigned idempotency_ttl_s;
+    unsigned idempotency_ttl_s, unfinished_jobs_max;
     int checkpoint_error;     /* SQLite's reason why the WAL could not be brought into the database file; SQLITE_OK */
     int log_pages;            /* of the WAL */
     struct job_event *events; /* of the last transaction that was committed */

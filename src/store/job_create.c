@@ -30,9 +30,11 @@ static bool take_over(struct store_txn *txn, const struct job *job, struct fault
     query_int(&of_job, job->seq);
     query_int(&of_job, job->force);
     query_text(&of_job, job->submitted_by);
+    query_text(&of_job, txn->issuer ? txn->issuer : "");
     query_text(&of_submission, job->submission_id);
     query_text(&of_submission, job->submitted_by);
-    return query_run_one(&of_job, fault) && query_run_one(&of_submission, fault);
+    return txn_load_remove(txn, job->seq, fault) && query_run_one(&of_job, fault) &&
+           query_run_one(&of_submission, fault) && txn_load_add(txn, job->submitted_by, fault);
 }
 
 /* BLOCKED with what it waits for, or PENDING. */

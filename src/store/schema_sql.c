@@ -185,6 +185,18 @@ static const char VERSION_3[] =
     "INSERT OR IGNORE INTO clock_back (name, seq) SELECT 'submission', seq FROM (SELECT seq, created_at,"
     "  lead(created_at) OVER (ORDER BY seq) AS next FROM submission) WHERE next < created_at;";
 
-static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3};
+/* how many unfinished jobs each subject has; jobs of before are nobody's issuer's */
+static const char VERSION_4[] =
+    "ALTER TABLE job ADD COLUMN issuer TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE subject_load ("
+    "  issuer TEXT NOT NULL,"
+    "  subject TEXT NOT NULL,"
+    "  unfinished INTEGER NOT NULL CHECK (unfinished >= 0),"
+    "  PRIMARY KEY (issuer, subject)"
+    ") STRICT, WITHOUT ROWID;"
+    "INSERT INTO subject_load (issuer, subject, unfinished)"
+    "  SELECT '', submitted_by, count(*) FROM job WHERE status IN " UNFINISHED_STATUS " GROUP BY submitted_by;";
+
+static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4};
 
 const struct migrations SCHEMA = {VERSIONS, ARRAY_LEN(VERSIONS)};

@@ -121,11 +121,16 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_JOB_BY_ID, "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1")                                                  \
     X(SQL_JOB_AT, "SELECT " JOB_COLUMNS " FROM job WHERE seq = ?1")                                                    \
     X(SQL_JOB_ADD, "INSERT INTO job (id, task_config_id, owner_id, version, created_at, task_id, status, revision, "   \
-                   "submission_id, force, submitted_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")        \
+                   "submission_id, force, submitted_by, issuer) "                                                      \
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                                       \
+    X(SQL_LOAD_ADD, "INSERT INTO subject_load (issuer, subject, unfinished) VALUES (?1, ?2, 1) "                       \
+                    "ON CONFLICT DO UPDATE SET unfinished = unfinished + 1 RETURNING unfinished")                      \
+    X(SQL_LOAD_REMOVE, "UPDATE subject_load SET unfinished = unfinished - 1 "                                          \
+                       "WHERE (issuer, subject) = (SELECT issuer, submitted_by FROM job WHERE seq = ?1)")              \
     X(SQL_JOB_SET, "UPDATE job SET status = ?2, revision = ?3, cancel_requested = ?4, attempt = ?5, exit_code = ?6, "  \
                    "signal = ?7, started_at = ?8, ended_at = ?9, worker = ?10, error = ?11, stacktrace = ?12 "         \
                    "WHERE seq = ?1")                                                                                   \
-    X(SQL_JOB_TAKE_OVER, "UPDATE job SET force = ?2, submitted_by = ?3 WHERE seq = ?1")                                \
+    X(SQL_JOB_TAKE_OVER, "UPDATE job SET force = ?2, submitted_by = ?3, issuer = ?4 WHERE seq = ?1")                   \
     X(SQL_JOB_DELETE, "DELETE FROM job WHERE seq = ?1")                                                                \
     X(SQL_JOB_IS_PUBLISHED, "SELECT 1 FROM publish_intent WHERE job_seq = ?1 LIMIT 1")                                 \
     X(SQL_JOB_EXISTS, "SELECT 1 FROM job WHERE id = ?1")                                                               \

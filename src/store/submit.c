@@ -76,10 +76,11 @@ static bool add_job(struct store_txn *txn, struct job *job, struct fault *fault)
     query_text(&q, job->submission_id);
     query_int(&q, job->force);
     query_text(&q, job->submitted_by);
+    query_text(&q, txn->issuer ? txn->issuer : "");
     if (!query_run_one(&q, fault))
         return false;
     job->seq = sqlite3_last_insert_rowid(txn->db->handle);
-    return true;
+    return txn_load_add(txn, job->submitted_by, fault);
 }
 
 /* A configuration may name a data node twice; once is enough here. */

@@ -103,6 +103,8 @@ bool txn_job_store(struct store_txn *txn, struct job *job, enum job_status befor
         return false;
     if (job->status != before && !txn_submission_follow(txn, job->submission_id, fault))
         return false;
+    if (job->status != before && job_status_final(job->status) && !txn_load_remove(txn, job->seq, fault))
+        return false;
     txn_job_event(txn, job);
     return true;
 }

@@ -14,7 +14,8 @@ struct store_txn {
     struct audit_walk head; /* the chain as this transaction would leave it */
     struct job_event *events;
     size_t event_count, event_cap;
-    unsigned idempotency_ttl_s;
+    unsigned idempotency_ttl_s, unfinished_jobs_max;
+    const char *issuer; /* of whose change is being applied; NULL: nobody's */
 };
 
 /* ---- audit and idempotency (chain.c, answers.c) ---- */
@@ -50,6 +51,12 @@ must_check bool txn_submission_add(struct store_txn *txn, struct submission *sub
 must_check bool txn_lock_outputs(struct store_txn *txn, const struct task *task, int64_t job_seq, struct fault *fault);
 must_check bool txn_wait_for_inputs(struct store_txn *txn, const struct task *task, int64_t job_seq,
                                     struct arena *arena, struct fault *fault);
+
+/* ---- how many unfinished jobs a subject has (load.c) ---- */
+enum { LOAD_RETRY_S = 5 };
+/* One more, of the change's issuer. TOO_MANY: it has its share; the change must fail. */
+must_check bool txn_load_add(struct store_txn *txn, const char *subject, struct fault *fault);
+must_check bool txn_load_remove(struct store_txn *txn, int64_t job_seq, struct fault *fault);
 
 /* ---- jobs (transitions.c, dependents.c) ---- */
 struct seq_list { /* of rows' seq; own(seq_list_done) */

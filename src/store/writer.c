@@ -196,6 +196,7 @@ bool writer_start(const struct store_options *options, struct database *db, cons
         .head = begin->head,
         .latest_ms = begin->latest_ms,
         .idempotency_ttl_s = options->idempotency_ttl_s ? options->idempotency_ttl_s : IDEMPOTENCY_TTL_S,
+        .unfinished_jobs_max = options->unfinished_jobs_max,
     };
     batch_watch_log(&writer->ledger);
     memcpy(writer->ledger.audit_key, begin->audit_key, AUDIT_KEY_SIZE);

@@ -54,6 +54,32 @@ static void test_concurrency(void **state)
     limiter_free(l);
 }
 
+/* Looking takes nothing; it makes no bucket, and pushes none out. */
+static void test_an_empty_bucket_is_seen(void **state)
+{
+    struct limiter *l = limiter_new(1.0 / 60, 2, 0);
+    unsigned retry = 0;
+
+    assert_false(limiter_has_empty(l, 1000));
+    assert_true(limiter_take(l, 7, 1000, &retry));
+    assert_false(limiter_has_empty(l, 1000));
+    assert_false(limiter_is_empty(l, 7, 1000, &retry));
+    assert_true(limiter_take(l, 7, 1000, &retry));
+    assert_true(limiter_has_empty(l, 1000));
+    for (int i = 0; i < 5; i++)
+        assert_true(limiter_is_empty(l, 7, 1000, &retry));
+    assert_in_range(retry, 60, 61);
+    for (uint64_t other = 9; other < 1000; other += 2)
+        assert_false(limiter_is_empty(l, other << 13 | 7, 1000, &retry)); /* its whole set is asked for */
+    assert_true(limiter_is_empty(l, 7, 60000, &retry));
+    assert_in_range(retry, 1, 2);
+    assert_false(limiter_is_empty(l, 7, 61001, &retry));
+    assert_false(limiter_has_empty(l, 61002));
+    assert_true(limiter_take(l, 7, 61002, &retry));
+    assert_true(limiter_has_empty(l, 61002));
+    limiter_free(l);
+}
+
 /* Held buckets are never pushed out: with a whole set held, a newcomer is refused, and nobody's count is lost. */
 static void test_held_buckets_stay(void **state)
 {
@@ -107,6 +133,7 @@ int main(void)
         cmocka_unit_test(test_bucket_empties_and_fills),
         cmocka_unit_test(test_retry_after_is_when_one_is_there),
         cmocka_unit_test(test_concurrency),
+        cmocka_unit_test(test_an_empty_bucket_is_seen),
         cmocka_unit_test(test_held_buckets_stay),
         cmocka_unit_test(test_off),
         cmocka_unit_test(test_siphash_vectors),

@@ -1,6 +1,8 @@
 /* A job from its submission to its end: running, ending, cancelling, skipping, recovery. */
 #include "unit/store_jobs_fixture.h"
 
+#include "store/txn.h"
+
 static void a_ready_task_runs_to_its_end(void **state)
 {
     struct fixture *f = *state;
@@ -307,6 +309,51 @@ static void recovery_counts_attempts(void **state)
     assert_status(f, job.id, CANCELED);
 }
 
+static bool apply_submit_of_acme(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    txn->issuer = "https://acme.example";
+    return apply_submit(txn, change, fault);
+}
+
+/* Unfinished jobs of one subject of an issuer; each that ends, however it does, makes room. */
+static void a_subject_may_have_so_many_unfinished_jobs(void **state)
+{
+    struct fixture *f = *state;
+    struct submit_input in = {.task_id = fixture_create(f, DOUBLE).id};
+    struct job_start start;
+    struct job first, second;
+
+    fixture_close(f);
+    f->options.unfinished_jobs_max = 2;
+    fixture_open(f);
+    first = fixture_submit(f, in.task_id);
+    second = fixture_submit(f, in.task_id);
+    assert_false(fixture_apply(f, apply_submit, &in));
+    assert_int_equal(f->fault.kind, FAULT_TOO_MANY);
+    assert_true(f->fault.retry_after_s > 0);
+    assert_non_null(strstr(f->fault.message, "2 unfinished jobs"));
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM job"), 2); /* nothing of it is left */
+    assert_int_equal(fixture_number(f, "SELECT unfinished FROM subject_load"), 2);
+    assert_true(fixture_apply(f, apply_submit_of_acme, &in)); /* another issuer's "ben" is somebody else */
+    /* lost and begun again: it is as unfinished as before */
+    start = fixture_start(f, first.id);
+    fixture_end(f, &start, JOB_PENDING);
+    assert_false(fixture_apply(f, apply_submit, &in));
+    start = fixture_start(f, first.id);
+    fixture_end(f, &start, JOB_FAILED);
+    assert_true(fixture_apply(f, apply_submit, &in));
+    assert_false(fixture_apply(f, apply_submit, &in));
+    assert_true(cancel(f, second.id));
+    assert_true(fixture_apply(f, apply_submit, &in));
+    assert_false(fixture_apply(f, apply_submit, &in));
+    /* and the count is on disk */
+    fixture_close(f);
+    fixture_open(f);
+    assert_false(fixture_apply(f, apply_submit, &in));
+    assert_int_equal(fixture_number(f, "SELECT sum(unfinished) FROM subject_load"),
+                     fixture_number(f, "SELECT count(*) FROM job WHERE status IN ('PENDING', 'BLOCKED', 'RUNNING')"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +367,7 @@ int main(void)
         T(pending_jobs_are_found_in_order),
         T(recovery),
         T(recovery_counts_attempts),
+        T(a_subject_may_have_so_many_unfinished_jobs),
     };
 
     return cmocka_run_group_tests_name("store_jobs", tests, NULL, NULL);

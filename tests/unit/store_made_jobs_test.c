@@ -45,6 +45,28 @@ static bool submit_job(struct fixture *f, const char *id)
     return fixture_apply(f, apply_submit_job, &(struct submit_job_input){.id = id});
 }
 
+/* A made job counts among its maker's unfinished ones, then among those of whoever has it run. */
+static void a_job_counts_for_who_answers_for_it(void **state)
+{
+    struct fixture *f = *state;
+    struct made_input made = make(f, DOUBLE), other;
+
+    assert_int_equal(fixture_number(f, "SELECT unfinished FROM subject_load WHERE subject = 'ann'"), 1);
+    assert_true(submit_job(f, made.job.id));
+    assert_int_equal(fixture_number(f, "SELECT unfinished FROM subject_load WHERE subject = 'ann'"), 0);
+    assert_int_equal(fixture_number(f, "SELECT unfinished FROM subject_load WHERE subject = 'ben'"), 1);
+    other = make(f, DOUBLE);
+    fixture_close(f);
+    f->options.unfinished_jobs_max = 1;
+    fixture_open(f);
+    assert_false(submit_job(f, other.job.id));
+    assert_int_equal(f->fault.kind, FAULT_TOO_MANY);
+    assert_status(f, other.job.id, SUBMITTED);
+    assert_false(fixture_apply(f, apply_make, &(struct made_input){.config = DOUBLE}));
+    assert_int_equal(f->fault.kind, FAULT_TOO_MANY);
+    assert_int_equal(fixture_number(f, "SELECT sum(unfinished) FROM subject_load"), 2);
+}
+
 struct delete_job_input {
     const char *id;
     int64_t if_match;
@@ -260,6 +282,7 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
+        T(a_job_counts_for_who_answers_for_it),
         T(a_made_job_waits_for_its_submit),
         T(a_made_job_blocks_nobody),
         T(it_waits_for_its_inputs),

@@ -155,7 +155,7 @@ static void a_folder_that_cannot_be(void **state)
     assert_false(store_verify_audit(fixture_path(f, "nowhere"), &(struct audit_report){0}, &f->fault));
 }
 
-/* ---- migrations: with a second one of the test's own ---- */
+/* ---- migrations: with one more of the test's own ---- */
 
 static bool prepare_with(struct fixture *f, const struct migrations *migrations, struct fault *fault)
 {
@@ -223,6 +223,27 @@ static void an_older_database_is_backed_up_and_migrated(void **state)
     fixture_close(f);
     assert_true(prepare_with(f, &SCHEMA, &f->fault));
     assert_int_equal(backups(f, backup), 0);
+}
+
+/* Jobs that were unfinished before anybody counted them are counted by the migration. */
+static void unfinished_jobs_of_before_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    const struct migrations before = {SCHEMA.sql, 3};
+
+    fixture_sql(f, "VACUUM"); /* the file */
+    if (!prepare_with(f, &before, &f->fault))
+        fail_msg("%s (%s)", f->fault.message, f->fault.detail);
+    fixture_sql(f,
+                "INSERT INTO submission VALUES (1, 's', 't', 'TASK', 'c', '1.0', 'ben', 'RUNNING', 0);"
+                "INSERT INTO job (seq, id, task_config_id, version, created_at, task_id, status, revision, "
+                "submission_id, force, submitted_by) VALUES (1, 'a', 'c', '1.0', 0, 't', 'PENDING', 1, 's', 0, 'ben'),"
+                "(2, 'b', 'c', '1.0', 0, 't', 'COMPLETED', 1, 's', 0, 'ben'),"
+                "(3, 'c', 'c', '1.0', 0, 't', 'SUBMITTED', 1, 's', 0, 'ben'),"
+                "(4, 'd', 'c', '1.0', 0, 't', 'RUNNING', 1, 's', 0, 'ann');");
+    assert_true(prepare_with(f, &SCHEMA, &f->fault));
+    assert_int_equal(fixture_number(f, "SELECT unfinished FROM subject_load WHERE issuer = '' AND subject = 'ben'"), 2);
+    assert_int_equal(fixture_number(f, "SELECT sum(unfinished) FROM subject_load"), 3);
 }
 
 static void a_migration_that_fails_changes_nothing(void **state)
@@ -308,6 +329,7 @@ int main(void)
         T(a_link_is_not_followed),
         T(a_folder_that_cannot_be),
         T(an_older_database_is_backed_up_and_migrated),
+        T(unfinished_jobs_of_before_are_counted),
         T(a_migration_that_fails_changes_nothing),
         T(every_statement_can_be_prepared),
         T(no_statement_of_a_reader_sorts_or_scans),
