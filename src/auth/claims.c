@@ -12,24 +12,24 @@ struct claimed_time {
 };
 
 /* A NumericDate (fractions allowed) in whole seconds. */
-static bool read_time(const json_t *claims, const char *name, struct claimed_time *ret_time, struct fault *fault)
+static bool read_time(const struct value *claims, struct span name, struct claimed_time *ret_time, struct fault *fault)
 {
-    const json_t *member = json_object_get(claims, name);
-    double value = json_number_value(member);
+    const struct value *member = value_member(claims, name);
+    double value = member && member->type == VALUE_NUMBER ? member->number : -1;
 
-    if (member && (!json_is_number(member) || !(value >= 0 && value <= TIME_LATEST)))
+    if (member && !(value >= 0 && value <= TIME_LATEST))
         return refuse(fault, REFUSED_TIME);
-    *ret_time = (struct claimed_time){member != NULL, (int64_t)value};
+    *ret_time = (struct claimed_time){member != NULL, member ? (int64_t)value : 0};
     return true;
 }
 
-static bool judge_times(const struct issuer *issuer, const json_t *claims, int64_t now_s, struct fault *fault)
+static bool judge_times(const struct issuer *issuer, const struct value *claims, int64_t now_s, struct fault *fault)
 {
     struct claimed_time expires = {0}, early = {0}, issued = {0};
     int64_t leeway = issuer->leeway_s;
 
-    if (!read_time(claims, "exp", &expires, fault) || !read_time(claims, "nbf", &early, fault) ||
-        !read_time(claims, "iat", &issued, fault))
+    if (!read_time(claims, SPAN("exp"), &expires, fault) || !read_time(claims, SPAN("nbf"), &early, fault) ||
+        !read_time(claims, SPAN("iat"), &issued, fault))
         return false;
     if (!expires.there)
         return refuse(fault, REFUSED_NO_EXPIRY);
@@ -47,40 +47,40 @@ static bool judge_times(const struct issuer *issuer, const json_t *claims, int64
     return true;
 }
 
-static bool is_ours(const struct issuer *issuer, const char *audience)
+static bool is_ours(const struct issuer *issuer, struct span audience)
 {
     for (size_t i = 0; i < issuer->audiences.count; i++)
-        if (strcmp(issuer->audiences.items[i], audience) == 0)
+        if (span_is(audience, issuer->audiences.items[i]))
             return true;
     return false;
 }
 
-static bool judge_audience(const struct issuer *issuer, const json_t *claims, struct fault *fault)
+static bool judge_audience(const struct issuer *issuer, const struct value *claims, struct fault *fault)
 {
-    const json_t *audience = json_object_get(claims, "aud"), *item;
+    const struct value *audience = value_member(claims, SPAN("aud"));
+    size_t count = 0;
     bool ours = false;
-    size_t i;
 
     if (!audience)
         return refuse(fault, REFUSED_NO_AUDIENCE);
-    if (json_is_string(audience))
-        return is_ours(issuer, json_string_value(audience)) || refuse(fault, REFUSED_AUDIENCE);
-    if (!json_is_array(audience) || json_array_size(audience) == 0 || json_array_size(audience) > AUDIENCES_MAX)
+    if (audience->type == VALUE_STRING)
+        return is_ours(issuer, audience->text) || refuse(fault, REFUSED_AUDIENCE);
+    if (audience->type != VALUE_ARRAY || !audience->first)
         return refuse(fault, REFUSED_AUDIENCE_SHAPE);
-    json_array_foreach (audience, i, item) {
-        if (!json_is_string(item))
+    for (const struct value *item = audience->first; item; item = item->next) {
+        if (item->type != VALUE_STRING || ++count > AUDIENCES_MAX)
             return refuse(fault, REFUSED_AUDIENCE_SHAPE);
-        ours |= is_ours(issuer, json_string_value(item));
+        ours |= is_ours(issuer, item->text);
     }
     return ours || refuse(fault, REFUSED_AUDIENCE);
 }
 
 /* A claim that is a plain string; *ret_value stays NULL when it is absent. */
-static bool name_claim(const json_t *claims, const char *name, enum refusal why, const char **ret_value,
+static bool name_claim(const struct value *claims, struct span name, enum refusal why, const char **ret_value,
                        struct fault *fault)
 {
-    const json_t *member = json_object_get(claims, name);
-    const char *value = json_string_value(member);
+    const struct value *member = value_member(claims, name);
+    const char *value = value_text(member);
 
     if (member && (!value || !plain_text(value, NAME_MAX_BYTES)))
         return refuse(fault, why);
@@ -88,17 +88,17 @@ static bool name_claim(const json_t *claims, const char *name, enum refusal why,
     return true;
 }
 
-static bool judge_names(const json_t *claims, struct fault *fault)
+static bool judge_names(const struct value *claims, struct fault *fault)
 {
     const char *subject = NULL, *ignored;
 
-    if (!name_claim(claims, "sub", REFUSED_SUBJECT, &subject, fault))
+    if (!name_claim(claims, SPAN("sub"), REFUSED_SUBJECT, &subject, fault))
         return false;
     if (!subject)
         return refuse(fault, REFUSED_NO_SUBJECT);
-    return name_claim(claims, "jti", REFUSED_TOKEN_ID, &ignored, fault) &&
-           name_claim(claims, "azp", REFUSED_CLIENT, &ignored, fault) &&
-           name_claim(claims, "client_id", REFUSED_CLIENT, &ignored, fault);
+    return name_claim(claims, SPAN("jti"), REFUSED_TOKEN_ID, &ignored, fault) &&
+           name_claim(claims, SPAN("azp"), REFUSED_CLIENT, &ignored, fault) &&
+           name_claim(claims, SPAN("client_id"), REFUSED_CLIENT, &ignored, fault);
 }
 
 /* typ (RFC 7515 §4.1.9): a media type without case; "application/" may be left out when no other slash is there. */
@@ -118,26 +118,26 @@ static bool judge_type(enum token_profile profile, const char *type, struct faul
     return refuse(fault, REFUSED_TYPE);
 }
 
-static bool judge_use(const struct issuer *issuer, const json_t *claims, struct fault *fault)
+static bool judge_use(const struct issuer *issuer, const struct value *claims, struct fault *fault)
 {
-    if (json_object_get(claims, "cnf")) /* RFC 7800: worthless to whoever lacks its key, which we cannot see */
+    if (value_member(claims, SPAN("cnf"))) /* RFC 7800: worthless to whoever lacks its key, which we cannot see */
         return refuse(fault, REFUSED_CONFIRMATION);
-    if (issuer->require_token_use && !str_eq(json_string_value(json_object_get(claims, "token_use")), "access"))
+    if (issuer->require_token_use && !str_eq(value_text(value_member(claims, SPAN("token_use"))), "access"))
         return refuse(fault, REFUSED_USE);
     return true;
 }
 
-static bool judge_rules(const struct issuer *issuer, const json_t *claims, struct fault *fault)
+static bool judge_rules(const struct issuer *issuer, const struct value *claims, struct fault *fault)
 {
     for (size_t i = 0; i < issuer->demand_count; i++) {
-        const json_t *claim = json_pointer(claims, issuer->demands[i].pointer);
-        if (!json_is_string(claim) || strcmp(json_string_value(claim), issuer->demands[i].value) != 0)
+        const char *claim = value_text(value_at(claims, issuer->demands[i].pointer));
+        if (!claim || strcmp(claim, issuer->demands[i].value) != 0)
             return refuse(fault, REFUSED_RULE);
     }
     return true;
 }
 
-bool claims_judge(const struct issuer *issuer, const json_t *claims, const char *type, int64_t now_s,
+bool claims_judge(const struct issuer *issuer, const struct value *claims, const char *type, int64_t now_s,
                   struct fault *fault)
 {
     return judge_type(issuer->profile, type, fault) && judge_times(issuer, claims, now_s, fault) &&
@@ -145,14 +145,22 @@ bool claims_judge(const struct issuer *issuer, const json_t *claims, const char 
            judge_rules(issuer, claims, fault);
 }
 
-static char *copy_claim(const json_t *claims, const char *name)
+static char *copy_claim(const struct value *claims, struct span name)
 {
-    const char *value = json_string_value(json_object_get(claims, name));
+    const char *value = value_text(value_member(claims, name));
 
     return value ? xstrdup(value) : NULL;
 }
 
-bool claims_identity(const struct issuer *issuer, const json_t *claims, struct identity **ret_identity,
+/* A time that was found sensible before; 0: there is none. */
+static int64_t judged_time(const struct value *claims, struct span name)
+{
+    const struct value *member = value_member(claims, name);
+
+    return member && member->type == VALUE_NUMBER ? (int64_t)member->number : 0;
+}
+
+bool claims_identity(const struct issuer *issuer, const struct value *claims, struct identity **ret_identity,
                      struct fault *fault)
 {
     own(identity_unrefp) struct identity *identity = xcalloc(1, sizeof(*identity));
@@ -161,13 +169,13 @@ bool claims_identity(const struct issuer *issuer, const json_t *claims, struct i
     if (!claims_roles(issuer, claims, identity, fault))
         return false;
     identity->issuer = xstrdup(issuer->name);
-    identity->subject = copy_claim(claims, "sub");
-    identity->token_id = copy_claim(claims, "jti");
-    identity->client = copy_claim(claims, "client_id");
+    identity->subject = copy_claim(claims, SPAN("sub"));
+    identity->token_id = copy_claim(claims, SPAN("jti"));
+    identity->client = copy_claim(claims, SPAN("client_id"));
     if (!identity->client)
-        identity->client = copy_claim(claims, "azp");
-    identity->issued_at_s = (int64_t)json_number_value(json_object_get(claims, "iat"));
-    identity->expires_at_s = (int64_t)json_number_value(json_object_get(claims, "exp"));
+        identity->client = copy_claim(claims, SPAN("azp"));
+    identity->issued_at_s = judged_time(claims, SPAN("iat"));
+    identity->expires_at_s = judged_time(claims, SPAN("exp"));
     *ret_identity = give(identity);
     return true;
 }

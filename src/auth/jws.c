@@ -4,15 +4,6 @@
 #include "auth/plain.h"
 #include "auth/refusal.h"
 
-enum { HEADER_SIZE_MAX = 4096 };
-
-void jws_done(struct jws *jws)
-{
-    json_decref(jws->header);
-    json_decref(jws->claims);
-    *jws = (struct jws){0};
-}
-
 bool jws_cut(struct span token, struct span *ret_input, struct span *ret_signature)
 {
     const char *dot = token.len > 0 ? memrchr(token.data, '.', token.len) : NULL;
@@ -25,25 +16,22 @@ bool jws_cut(struct span token, struct span *ret_input, struct span *ret_signatu
     return true;
 }
 
-static bool read_object(struct span part, size_t max, enum refusal why, json_t **ret_object, struct fault *fault)
+static bool read_object(struct span part, char *bytes, size_t max, struct values *values, enum refusal why,
+                        const struct value **ret_object, struct fault *fault)
 {
-    uint8_t bytes[TOKEN_SIZE_MAX];
-    own(json_freep) json_t *value = NULL;
     size_t len;
 
-    if (!base64url_decode(part, bytes, max, &len))
+    if (!base64url_decode(part, (uint8_t *)bytes, max, &len))
         return refuse(fault, REFUSED_MALFORMED);
-    /* a fault of its own: JSON's would repeat what the token says */
-    if (!json_read((struct span){(const char *)bytes, len}, "token", &value, NULL) || !json_is_object(value))
+    if (!value_read(bytes, len, values, ret_object) || (*ret_object)->type != VALUE_OBJECT)
         return refuse(fault, why);
-    *ret_object = give(value);
     return true;
 }
 
-static bool header_string(const json_t *header, const char *name, const char **ret_value, struct fault *fault)
+static bool header_string(const struct value *header, struct span name, const char **ret_value, struct fault *fault)
 {
-    const json_t *member = json_object_get(header, name);
-    const char *value = json_string_value(member);
+    const struct value *member = value_member(header, name);
+    const char *value = value_text(member);
 
     if (member && (!value || !plain_text(value, NAME_MAX_BYTES)))
         return refuse(fault, REFUSED_HEADER);
@@ -52,24 +40,27 @@ static bool header_string(const json_t *header, const char *name, const char **r
 }
 
 /* Members that would have us fetch a key, trust one that came along, or read the payload otherwise than we do. */
-static bool refuse_members(const json_t *header, struct fault *fault)
+static bool refuse_members(const struct value *header, struct fault *fault)
 {
-    static const char *const refused[] = {"crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "cty", "enc"};
+    static const struct span refused[] = {SPAN("crit"), SPAN("jku"), SPAN("jwk"), SPAN("x5u"), SPAN("x5c"),
+                                          SPAN("b64"),  SPAN("zip"), SPAN("cty"), SPAN("enc")};
 
     for (size_t i = 0; i < ARRAY_LEN(refused); i++)
-        if (json_object_get(header, refused[i]))
+        if (value_member(header, refused[i]))
             return refuse(fault, REFUSED_CRITICAL);
     return true;
 }
 
 static bool read_header(struct jws *jws, struct span part, struct fault *fault)
 {
+    struct values values;
+    const struct value *header = NULL;
     const char *algorithm = NULL;
 
-    if (!read_object(part, HEADER_SIZE_MAX, REFUSED_HEADER, &jws->header, fault) ||
-        !refuse_members(jws->header, fault) || !header_string(jws->header, "alg", &algorithm, fault) ||
-        !header_string(jws->header, "kid", &jws->key_id, fault) ||
-        !header_string(jws->header, "typ", &jws->type, fault))
+    if (!read_object(part, jws->header_bytes, HEADER_SIZE_MAX, &values, REFUSED_HEADER, &header, fault) ||
+        !refuse_members(header, fault) || !header_string(header, SPAN("alg"), &algorithm, fault) ||
+        !header_string(header, SPAN("kid"), &jws->key_id, fault) ||
+        !header_string(header, SPAN("typ"), &jws->type, fault))
         return false;
     if (!algorithm)
         return refuse(fault, REFUSED_HEADER);
@@ -90,5 +81,6 @@ bool jws_read(struct span token, struct jws *jws, struct fault *fault)
     if (signature.len == 0 || !base64url_decode(signature, jws->signature, sizeof(jws->signature), &jws->signature_len))
         return refuse(fault, REFUSED_MALFORMED);
     jws->input = input;
-    return read_header(jws, header, fault) && read_object(payload, TOKEN_SIZE_MAX, REFUSED_CLAIMS, &jws->claims, fault);
+    return read_header(jws, header, fault) && read_object(payload, jws->claims_bytes, sizeof(jws->claims_bytes) - 1,
+                                                          &jws->values, REFUSED_CLAIMS, &jws->claims, fault);
 }

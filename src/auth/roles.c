@@ -69,19 +69,16 @@ static bool take_words(struct role_bag *bag, struct span words, struct fault *fa
     return true;
 }
 
-static bool take_claim(struct role_bag *bag, const json_t *claim, struct fault *fault)
+static bool take_claim(struct role_bag *bag, const struct value *claim, struct fault *fault)
 {
-    const json_t *item;
-    size_t i;
-
-    if (json_is_string(claim))
-        return take_words(bag, (struct span){json_string_value(claim), json_string_length(claim)}, fault);
-    if (!json_is_array(claim))
+    if (claim->type == VALUE_STRING)
+        return take_words(bag, claim->text, fault);
+    if (claim->type != VALUE_ARRAY)
         return refuse(fault, REFUSED_ROLES);
-    json_array_foreach (claim, i, item) {
-        if (!json_is_string(item))
+    for (const struct value *item = claim->first; item; item = item->next) {
+        if (item->type != VALUE_STRING)
             return refuse(fault, REFUSED_ROLES);
-        if (!take_name(bag, (struct span){json_string_value(item), json_string_length(item)}, fault))
+        if (!take_name(bag, item->text, fault))
             return false;
     }
     return true;
@@ -108,12 +105,13 @@ static void sort_unique(struct role_bag *bag)
     bag->count = kept + 1;
 }
 
-bool claims_roles(const struct issuer *issuer, const json_t *claims, struct identity *identity, struct fault *fault)
+bool claims_roles(const struct issuer *issuer, const struct value *claims, struct identity *identity,
+                  struct fault *fault)
 {
     own(bag_done) struct role_bag bag = {.issuer = issuer};
 
     for (size_t i = 0; i < issuer->role_claims.count; i++) {
-        const json_t *claim = json_pointer(claims, issuer->role_claims.items[i]);
+        const struct value *claim = value_at(claims, issuer->role_claims.items[i]);
         if (claim && !take_claim(&bag, claim, fault))
             return false;
     }

@@ -91,14 +91,14 @@ bool verifier_new(const struct issuer_options *issuers, size_t count, struct ver
 }
 
 /* The issuer that the token names: not believed yet, only good for choosing among keys. */
-static bool issuer_of(const struct verifier *v, const json_t *claims, const struct trusted **ret_trusted,
+static bool issuer_of(const struct verifier *v, const struct value *claims, const struct trusted **ret_trusted,
                       struct fault *fault)
 {
-    const json_t *name = json_object_get(claims, "iss");
+    const char *name = value_text(value_member(claims, SPAN("iss")));
 
-    if (!json_is_string(name))
+    if (!name)
         return refuse(fault, REFUSED_NO_ISSUER);
-    const struct trusted *trusted = find_issuer(v, json_string_value(name));
+    const struct trusted *trusted = find_issuer(v, name);
     if (!trusted)
         return refuse(fault, REFUSED_ISSUER);
     *ret_trusted = trusted;
@@ -118,7 +118,7 @@ static bool key_of(const struct trusted *trusted, const struct jws *jws, int64_t
 bool verifier_judge(const struct verifier *v, struct span token, int64_t now_s, struct judgement *ret,
                     struct fault *fault)
 {
-    own(jws_done) struct jws jws = {0};
+    struct jws jws;
     own(identity_unrefp) struct identity *identity = NULL;
     const struct trusted *trusted = NULL;
     const struct key *key = NULL;
@@ -154,7 +154,7 @@ bool verifier_check(const struct verifier *v, struct span token, int64_t now_s, 
 /* Claims that would be refused anyway are worth no fetch. */
 const char *verifier_missing_key(const struct verifier *v, struct span token, int64_t now_s)
 {
-    own(jws_done) struct jws jws = {0};
+    struct jws jws;
     const struct trusted *trusted = NULL;
 
     if (!jws_read(token, &jws, NULL) || !issuer_of(v, jws.claims, &trusted, NULL) || !trusted->issuer->fetched ||

@@ -55,45 +55,41 @@ void base64url_encode(const uint8_t *data, size_t len, struct text *out)
         text_append_char(out, alphabet[bits << (6 - held) & 63]);
 }
 
-/* Value of a character of the alphabet, 255 for any other. */
-static uint8_t decode_character(unsigned char c)
-{
-    /* values are one higher, so that what is not named is 255 */
-    static const uint8_t table[128] = {
-        ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
-        ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
-        ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
-        ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
-        ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
-        ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
-        ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
-        ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64,
-    };
-    return c < 128 ? (uint8_t)(table[c] - 1) : 255;
-}
+/* Values of the alphabet's characters; 255 for any other. */
+#define NONE4 255, 255, 255, 255
+#define NONE16 NONE4, NONE4, NONE4, NONE4
+static const uint8_t VALUES[256] = {
+    NONE16, NONE16, NONE4, NONE4,  NONE4,  255,    62,     255,    255,    52,     53,    54, 55, 56, 57, 58,
+    59,     60,     61,    255,    255,    NONE4,  255,    0,      1,      2,      3,     4,  5,  6,  7,  8,
+    9,      10,     11,    12,     13,     14,     15,     16,     17,     18,     19,    20, 21, 22, 23, 24,
+    25,     255,    255,   255,    255,    63,     255,    26,     27,     28,     29,    30, 31, 32, 33, 34,
+    35,     36,     37,    38,     39,     40,     41,     42,     43,     44,     45,    46, 47, 48, 49, 50,
+    51,     255,    NONE4, NONE16, NONE16, NONE16, NONE16, NONE16, NONE16, NONE16, NONE16};
 
+/* Four characters at a time are three bytes; a value above 63 is none. */
 bool base64url_decode(struct span s, uint8_t *out, size_t cap, size_t *ret_len)
 {
-    uint32_t bits = 0;
-    unsigned held = 0;
-    size_t len = 0;
+    const unsigned char *in = (const unsigned char *)s.data;
+    size_t whole = s.len / 4, rest = s.len % 4, len = 3 * whole + (rest ? rest - 1 : 0);
+    unsigned a, b, c = 0, d, bad = 0;
 
-    if (s.len % 4 == 1)
+    if (rest == 1 || len > cap)
         return false;
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t value = decode_character((unsigned char)s.data[i]);
-        if (value == 255)
-            return false;
-        bits = bits << 6 | value;
-        held += 6;
-        if (held >= 8) {
-            held -= 8;
-            if (len == cap)
-                return false;
-            out[len++] = (uint8_t)(bits >> held);
-        }
+    for (size_t i = 0; i < whole; i++, in += 4, out += 3) {
+        a = VALUES[in[0]], b = VALUES[in[1]], c = VALUES[in[2]], d = VALUES[in[3]];
+        bad |= a | b | c | d;
+        out[0] = (uint8_t)(a << 2 | b >> 4);
+        out[1] = (uint8_t)(b << 4 | c >> 2);
+        out[2] = (uint8_t)(c << 6 | d);
     }
-    if (bits & ((1u << held) - 1))
+    if (rest) {
+        a = VALUES[in[0]], b = VALUES[in[1]], c = rest == 3 ? VALUES[in[2]] : 0;
+        bad |= a | b | c | (rest == 2 ? b << 4 & 0xff : c << 6 & 0xff) << 8; /* unused bits */
+        out[0] = (uint8_t)(a << 2 | b >> 4);
+        if (rest == 3)
+            out[1] = (uint8_t)(b << 4 | c >> 2);
+    }
+    if (bad > 63)
         return false;
     *ret_len = len;
     return true;
@@ -123,6 +119,11 @@ static size_t utf8_sequence(const unsigned char *s, size_t len)
 bool utf8_valid(const char *s, size_t len)
 {
     for (size_t i = 0; i < len;) {
+        uint64_t word;
+        if (i + sizeof(word) <= len && (memcpy(&word, s + i, sizeof(word)), !(word & 0x8080808080808080))) {
+            i += sizeof(word); /* eight of ASCII */
+            continue;
+        }
         size_t step = utf8_sequence((const unsigned char *)s + i, len - i);
         if (step == 0)
             return false;

@@ -68,7 +68,7 @@ static void check_refusal(const struct fault *fault)
 /* The claims as if the signature were good: else nothing behind it would ever be reached. */
 static void judge_unsigned(const struct bench *b, struct span token)
 {
-    own(jws_done) struct jws jws = {0};
+    struct jws jws;
     own(identity_unrefp) struct identity *identity = NULL;
     struct fault fault = {0};
 
