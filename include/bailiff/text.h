@@ -22,8 +22,12 @@ static inline bool span_is(struct span a, const char *s)
 {
     return span_eq(a, span_of(s));
 }
-bool span_ieq(struct span a, struct span b); /* ASCII case-insensitive */
-struct span span_trim(struct span s);        /* without leading and trailing SP and HTAB (RFC 9110 OWS) */
+bool bytes_ieq(const char *a, const char *b, size_t len); /* ASCII case-insensitive */
+static inline bool span_ieq(struct span a, struct span b)
+{
+    return a.len == b.len && bytes_ieq(a.data, b.data, a.len);
+}
+struct span span_trim(struct span s); /* without leading and trailing SP and HTAB (RFC 9110 OWS) */
 bool span_cut(struct span *rest, char separator, struct span *ret_part); /* next part of a list; false at the end */
 bool span_to_u64(struct span s, uint64_t max, uint64_t *ret); /* decimal digits only, no sign, no blanks, <= max */
 
@@ -37,7 +41,14 @@ void text_clear(struct text *t);
 void text_append(struct text *t, const void *data, size_t len);
 void text_append_str(struct text *t, const char *s);
 void text_append_span(struct text *t, struct span s);
-void text_append_char(struct text *t, char c);
+void text_reserve(struct text *t, size_t more); /* room for so much more without another allocation */
+static inline void text_append_char(struct text *t, char c)
+{
+    if (t->len + 1 >= t->cap)
+        text_reserve(t, 1);
+    t->data[t->len++] = c;
+    t->data[t->len] = '\0';
+}
 void text_append_int(struct text *t, int64_t n);
 void text_printf(struct text *t, const char *format, ...) printf_like(2, 3);
 char *text_take(struct text *t); /* the string, to be freed by the caller; never NULL */

@@ -10,7 +10,8 @@ struct arena_block {
     max_align_t data[];
 };
 
-enum { BLOCK_SIZE = 4096 - sizeof(struct arena_block) };
+/* The largest that glibc keeps ready for each thread without a lock. */
+enum { BLOCK_SIZE = 1032 - sizeof(struct arena_block) };
 
 void arena_done(struct arena *a)
 {
@@ -21,7 +22,7 @@ void arena_done(struct arena *a)
     }
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+static void *alloc_dirty(struct arena *a, size_t size)
 {
     size_t rounded = (size + sizeof(max_align_t) - 1) & ~(sizeof(max_align_t) - 1);
 
@@ -39,20 +40,26 @@ void *arena_alloc(struct arena *a, size_t size)
             block->next = a->blocks->next;
             a->blocks->next = block;
             block->used = rounded;
-            return memset(block->data, 0, rounded);
+            return block->data;
         }
     }
     void *p = (char *)a->blocks->data + a->blocks->used;
     a->blocks->used += rounded;
-    return memset(p, 0, rounded);
+    return p;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    return memset(alloc_dirty(a, size), 0, size);
 }
 
 char *arena_strndup(struct arena *a, const char *s, size_t len)
 {
-    char *copy = arena_alloc(a, len + 1);
+    char *copy = alloc_dirty(a, len + 1);
 
     if (len > 0)
         memcpy(copy, s, len);
+    copy[len] = '\0';
     return copy;
 }
 
@@ -71,7 +78,7 @@ char *arena_printf(struct arena *a, const char *format, ...)
     va_end(args);
     if (len < 0)
         abort();
-    char *s = arena_alloc(a, (size_t)len + 1);
+    char *s = alloc_dirty(a, (size_t)len + 1);
     vsnprintf(s, (size_t)len + 1, format, again);
     va_end(again);
     return s;

@@ -28,7 +28,8 @@ void jw_key(struct text *t, const char *key)
     separate(t);
     text_append_char(t, '"');
     text_append_str(t, key);
-    text_append(t, "\":", 2);
+    text_append_char(t, '"');
+    text_append_char(t, ':');
 }
 
 static void escape(struct text *t, unsigned char c)
@@ -57,9 +58,10 @@ static void escape(struct text *t, unsigned char c)
 /* Bytes from s that need neither escape nor replacement. */
 static size_t plain_run(const char *s, size_t len)
 {
+    static const bool plain[256] = {[' ' ... '!'] = true, ['#' ... '['] = true, [']' ... '~'] = true};
     size_t i = 0;
 
-    while (i < len && (unsigned char)s[i] >= 0x20 && (unsigned char)s[i] < 0x7f && s[i] != '"' && s[i] != '\\')
+    while (i < len && plain[(unsigned char)s[i]])
         i++;
     return i;
 }

@@ -57,12 +57,13 @@ static void format_json(struct text *out, const char *time, enum log_level level
 /* Bare when nothing in it could be mistaken for structure, else as a JSON string. */
 static void text_value(struct text *out, const char *s)
 {
-    bool bare = *s != '\0';
+    static const bool bare[256] = {['!'] = true, ['#' ... '<'] = true, ['>' ... '['] = true, [']' ... '~'] = true};
+    size_t len = 0;
 
-    for (const char *p = s; *p && bare; p++)
-        bare = *p > 0x20 && *p < 0x7f && *p != '"' && *p != '=' && *p != '\\';
-    if (bare) {
-        text_append_str(out, s);
+    while (bare[(unsigned char)s[len]])
+        len++;
+    if (s[len] == '\0' && len > 0) {
+        text_append(out, s, len);
     } else {
         struct text quoted = {0};
         jw_string(&quoted, s);

@@ -17,14 +17,14 @@ void text_clear(struct text *t)
         t->data[0] = '\0';
 }
 
-static void reserve(struct text *t, size_t more)
+void text_reserve(struct text *t, size_t more)
 {
     if (more > SIZE_MAX / 2 - t->len)
         abort();
     size_t need = t->len + more + 1;
     if (need <= t->cap)
         return;
-    size_t cap = t->cap ? t->cap : 64;
+    size_t cap = t->cap ? t->cap : 128;
     while (cap < need)
         cap *= 2;
     t->data = xrealloc(t->data, cap);
@@ -33,7 +33,7 @@ static void reserve(struct text *t, size_t more)
 
 void text_append(struct text *t, const void *data, size_t len)
 {
-    reserve(t, len);
+    text_reserve(t, len);
     if (len > 0)
         memcpy(t->data + t->len, data, len);
     t->len += len;
@@ -48,11 +48,6 @@ void text_append_str(struct text *t, const char *s)
 void text_append_span(struct text *t, struct span s)
 {
     text_append(t, s.data, s.len);
-}
-
-void text_append_char(struct text *t, char c)
-{
-    text_append(t, &c, 1);
 }
 
 void text_append_int(struct text *t, int64_t n)
@@ -80,7 +75,7 @@ void text_printf(struct text *t, const char *format, ...)
     va_end(args);
     if (len < 0)
         abort();
-    reserve(t, (size_t)len);
+    text_reserve(t, (size_t)len);
     vsnprintf(t->data + t->len, (size_t)len + 1, format, again);
     va_end(again);
     t->len += (size_t)len;
@@ -88,7 +83,7 @@ void text_printf(struct text *t, const char *format, ...)
 
 char *text_take(struct text *t)
 {
-    reserve(t, 0);
+    text_reserve(t, 0);
     t->data[t->len] = '\0';
     char *data = t->data;
     *t = (struct text){0};
@@ -100,12 +95,10 @@ static unsigned char lower(unsigned char c)
     return c >= 'A' && c <= 'Z' ? (unsigned char)(c | 0x20) : c;
 }
 
-bool span_ieq(struct span a, struct span b)
+bool bytes_ieq(const char *a, const char *b, size_t len)
 {
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++)
-        if (lower((unsigned char)a.data[i]) != lower((unsigned char)b.data[i]))
+    for (size_t i = 0; i < len; i++)
+        if (lower((unsigned char)a[i]) != lower((unsigned char)b[i]))
             return false;
     return true;
 }

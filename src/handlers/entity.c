@@ -19,6 +19,8 @@ static int64_t number_at(const char *row, size_t offset)
     return number;
 }
 
+enum { ENTITY_SIZE = 1000 }; /* most are smaller */
+
 enum flow resource_get(struct exchange *x, const struct resource *resource)
 {
     struct query_param params[] = {{"fields", NULL}};
@@ -36,6 +38,7 @@ enum flow resource_get(struct exchange *x, const struct resource *resource)
         return exchange_answer(x, 304);
 
     struct text json = {0};
+    text_reserve(&json, ENTITY_SIZE);
     jw_open(&json, '{');
     jw_key(&json, resource->key);
     members_put(&json, resource->members, row, members, x->wire);

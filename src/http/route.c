@@ -10,9 +10,9 @@ static bool path_is_normal(struct span path)
     if (path.len == 0 || path.len > ROUTE_PATH_MAX || path.data[0] != '/')
         return false;
     for (size_t i = 1; i <= path.len; i++) {
+        static const bool plain[256] = {['!' ... '$'] = true, ['&' ... '~'] = true};
         if (i < path.len && path.data[i] != '/') {
-            unsigned char c = (unsigned char)path.data[i];
-            if (c <= 0x20 || c >= 0x7f || c == '%')
+            if (!plain[(unsigned char)path.data[i]])
                 return false;
             continue;
         }

@@ -102,8 +102,11 @@ static enum flow check_token(struct exchange *x, struct span token)
 {
     struct fault fault = {0};
 
+    /* a good token is a b64token, so only the others are looked through */
     if (judge(x, token, &fault))
         return FLOW_NEXT;
+    if (!is_b64token(token))
+        return refuse_malformed(x, "The Authorization header is not 'Bearer' and one token.", "malformed header");
     return await_keys(x, token) ? FLOW_WAIT : refuse_token(x, &fault);
 }
 
@@ -120,8 +123,5 @@ enum flow authn_enter(struct exchange *x)
     struct span scheme;
     if (!span_cut(&rest, ' ', &scheme) || !span_ieq(scheme, SPAN("Bearer")))
         return refuse_missing(x, "other scheme");
-    struct span token = bearer_of(x);
-    if (!is_b64token(token))
-        return refuse_malformed(x, "The Authorization header is not 'Bearer' and one token.", "malformed header");
-    return check_token(x, token);
+    return check_token(x, bearer_of(x));
 }

@@ -9,7 +9,7 @@
 
 enum { SETS = 512, WAYS = 4, NAME_SIZE = 128, REASON_SIZE = 64, WINDOW_MS = 60000, CALLERS_SINGLY = 100 };
 
-struct caller {                        /* zeroed behind its strings: it is hashed whole */
+struct caller {
     char address[ADDRESS_PREFIX_SIZE]; /* of callers without a name */
     char issuer[NAME_SIZE], subject[NAME_SIZE];
     char reason[REASON_SIZE];
@@ -74,7 +74,7 @@ static void copy_text(char *out, size_t size, const char *s)
 
 static void caller_fill(struct caller *c, const struct identity *identity, const char *address, const char *reason)
 {
-    memset(c, 0, sizeof(*c));
+    c->address[0] = c->issuer[0] = c->subject[0] = '\0';
     if (identity) {
         copy_text(c->issuer, sizeof(c->issuer), identity->issuer);
         copy_text(c->subject, sizeof(c->subject), identity->subject);
@@ -82,6 +82,20 @@ static void caller_fill(struct caller *c, const struct identity *identity, const
         address_prefix(address, c->address);
     }
     copy_text(c->reason, sizeof(c->reason), reason);
+}
+
+static uint64_t caller_key(const struct keyed_hash *hash, const struct caller *c)
+{
+    const char *const texts[] = {c->address, c->issuer, c->subject, c->reason};
+    char joined[sizeof(*c)];
+    size_t len = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        size_t size = strlen(texts[i]) + 1; /* each with its NUL, so that they cannot run into each other */
+        memcpy(joined + len, texts[i], size);
+        len += size;
+    }
+    return keyed_hash_of(hash, joined, len) | 1;
 }
 
 static void window_move(struct entry *e, int64_t now_ms)
@@ -101,7 +115,7 @@ static bool entry_is_over(const struct entry *e, int64_t now_ms)
 static bool ledger_note(struct refusal_ledger *l, const struct caller *caller, unsigned singly_a_minute)
 {
     int64_t now = clock_mono_ms();
-    uint64_t key = keyed_hash_of(&l->hash, caller, sizeof(*caller)) | 1;
+    uint64_t key = caller_key(&l->hash, caller);
 
     pthread_mutex_lock(&l->mutex);
     struct entry *e = find(l, key);
