@@ -270,12 +270,12 @@ static bool take_submission(struct step *step, struct query *row, struct fault *
     struct submission *submission = (struct submission *)step->rows + step->count;
     const struct list_query *query = step->query;
 
-    if (!column_is(row, 6, query->entity_id) ||
-        (query->status >= 0 && !column_is(row, 9, submission_status_name((enum submission_status)query->status))))
+    if (!column_is(row, 6, query->entity_id))
         return true;
     if (!row_submission(row, step->arena, submission, fault))
         return false;
-    if (!scope_allows(step->scope, NULL)) /* as in find_submission */
+    if ((query->status >= 0 && submission->status != (enum submission_status)query->status) ||
+        !scope_allows(step->scope, NULL)) /* as in find_submission */
         return true;
     step->count++;
     return submission_read_jobs(step->db, step->arena, submission, fault);

@@ -156,11 +156,27 @@ bool row_data_node(struct query *q, struct arena *arena, struct data_node *ret, 
     return ret->id && ret->config_id ? true : row_damaged(q, "id", fault);
 }
 
+/* From the statuses of its jobs. */
+static bool submission_status_read(struct span statuses, enum submission_status *ret)
+{
+    unsigned counts[JOB_STATUS_COUNT] = {0};
+    enum job_status status;
+    struct span one;
+
+    while (span_cut(&statuses, ' ', &one)) {
+        if (!job_status_parse(one, &status))
+            return false;
+        counts[status]++;
+    }
+    *ret = submission_status_of(counts);
+    return true;
+}
+
 bool row_submission(struct query *q, struct arena *arena, struct submission *ret, struct fault *fault)
 {
     enum submission_status status;
 
-    if (!submission_status_parse(query_column_span(q, 9), &status))
+    if (!submission_status_read(query_column_span(q, 9), &status))
         return row_damaged(q, "status", fault);
     *ret = (struct submission){
         .seq = query_column_int(q, COL_SEQ),

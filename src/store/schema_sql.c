@@ -197,6 +197,17 @@ static const char VERSION_4[] =
     "INSERT INTO subject_load (issuer, subject, unfinished)"
     "  SELECT '', submitted_by, count(*) FROM job WHERE status IN " UNFINISHED_STATUS " GROUP BY submitted_by;";
 
-static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4};
+/* A transition of a job changes no more than it must: whether it has ended is told by one number (a list of statuses in the
+ * condition of an index is a temporary table for each row changed), and its submission's status is not kept twice. */
+static const char VERSION_5[] =
+    "UPDATE job SET ended_at = max(started_at, created_at) WHERE ended_at = 0 AND status NOT IN " UNFINISHED_STATUS ";"
+    "UPDATE job SET ended_at = 0 WHERE ended_at <> 0 AND status IN " UNFINISHED_STATUS ";"
+    "DROP INDEX job_unfinished;"
+    "DROP INDEX job_unfinished_task;"
+    "CREATE INDEX job_unfinished ON job (status) WHERE ended_at = 0;"
+    "CREATE INDEX job_unfinished_task ON job (task_id) WHERE ended_at = 0;"
+    "ALTER TABLE submission DROP COLUMN status;";
+
+static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5};
 
 const struct migrations SCHEMA = {VERSIONS, ARRAY_LEN(VERSIONS)};

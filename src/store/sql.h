@@ -7,7 +7,8 @@
 
 enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, COL_CREATED_AT, COL_COMMON_COUNT };
 
-#define UNFINISHED "status IN ('SUBMITTED', 'BLOCKED', 'PENDING', 'RUNNING')"
+/* what the partial indexes say, to the letter; a list of statuses here would be a temporary table for each job changed */
+#define UNFINISHED "ended_at = 0"
 
 #define TASK_COLUMNS                                                                                            \
     "seq, id, config_id, owner_id, version, created_at, revision, function_module, function_name, parent_ids, " \
@@ -21,8 +22,10 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     "seq, id, config_id, owner_id, version, created_at, revision, name, scope, storage_type, last_edit, "      \
     "validity_period, file, path, properties, (SELECT j.id FROM data_node_lock AS l JOIN job AS j ON j.seq = " \
     "l.job_seq WHERE l.data_node_seq = data_node.seq ORDER BY l.job_seq LIMIT 1)"
-#define SUBMISSION_COLUMNS \
-    "seq, id, entity_config_id, NULL, version, created_at, entity_id, entity_type, submitted_by, status"
+/* its status follows from those of its jobs */
+#define SUBMISSION_COLUMNS                                                                         \
+    "seq, id, entity_config_id, NULL, version, created_at, entity_id, entity_type, submitted_by, " \
+    "(SELECT group_concat(j.status, ' ') FROM job AS j WHERE j.submission_id = submission.id)"
 #define REVOCATION_COLUMNS "seq, id, issuer, token_id, subject, issued_before, created_at, created_by, reason"
 #define AUDIT_COLUMNS                                                                                                \
     "seq, time, outcome, action, target, issuer, subject, token_id, roles, address, request_id, client_request_id, " \
@@ -97,13 +100,11 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     /* ---- submissions and jobs ---- */                                                                               \
     X(SQL_SUBMISSION_BY_ID, "SELECT " SUBMISSION_COLUMNS " FROM submission WHERE id = ?1")                             \
     X(SQL_SUBMISSION_ADD, "INSERT INTO submission (id, entity_id, entity_type, entity_config_id, version, "            \
-                          "submitted_by, status, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                 \
+                          "submitted_by, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                             \
     X(SQL_SUBMISSION_JOBS, "SELECT id FROM job WHERE submission_id = ?1 ORDER BY seq")                                 \
-    X(SQL_SUBMISSION_COUNTS, "SELECT status, count(*) FROM job WHERE submission_id = ?1 GROUP BY status")              \
     X(SQL_SUBMISSION_BY, "UPDATE submission SET submitted_by = ?2 WHERE id = ?1")                                      \
     X(SQL_SUBMISSION_DELETE, "DELETE FROM submission WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM job WHERE "           \
                              "submission_id = ?1)")                                                                    \
-    X(SQL_SUBMISSION_SET, "UPDATE submission SET status = ?2 WHERE id = ?1")                                           \
     SEQ_STATEMENTS(X, SUBMISSION, "submission", SUBMISSION_COLUMNS)                                                    \
     LIST_STATEMENTS(X, JOB, "job", JOB_COLUMNS, "task_config_id")                                                      \
     X(SQL_JOB_OF_TASK,                                                                                                 \

@@ -53,7 +53,6 @@ static bool add_submission(struct store_txn *txn, struct submission *submission,
     query_text(&q, submission->entity_config_id);
     query_text(&q, submission->version);
     query_text(&q, submission->submitted_by);
-    query_text(&q, submission_status_name(submission->status));
     query_int(&q, submission->created_at_ms);
     if (!query_run_one(&q, fault))
         return false;

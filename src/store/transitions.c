@@ -1,4 +1,4 @@
-/* How a job's row changes: legal transitions only, with the submission that follows and the event that tells of it. */
+/* How a job's row changes: legal transitions only, with the event that tells of it. */
 #include <stdio.h>
 
 #include "store/rows.h"
@@ -66,42 +66,16 @@ static bool job_update(struct store_txn *txn, const struct job *job, struct faul
     return query_run_one(&q, fault);
 }
 
-static bool count_statuses(struct store_txn *txn, const char *submission_id, unsigned *counts, struct fault *fault)
-{
-    own(query_done) struct query q = query_begin(txn->db, SQL_SUBMISSION_COUNTS);
-    enum query_result result;
-
-    query_text(&q, submission_id);
-    while ((result = query_step(&q)) == QUERY_ROW) {
-        enum job_status status;
-        if (!job_status_parse(query_column_span(&q, 0), &status))
-            return fault_internal(fault, "a job of %s has an impossible status", submission_id);
-        counts[status] = (unsigned)query_column_int(&q, 1);
-    }
-    return result == QUERY_DONE || query_fault(&q, fault);
-}
-
-bool txn_submission_follow(struct store_txn *txn, const char *submission_id, struct fault *fault)
-{
-    own(query_done) struct query q = query_begin(txn->db, SQL_SUBMISSION_SET);
-    unsigned counts[JOB_STATUS_COUNT] = {0};
-
-    if (!count_statuses(txn, submission_id, counts, fault))
-        return false;
-    query_text(&q, submission_id);
-    query_text(&q, submission_status_name(submission_status_of(counts)));
-    return query_run_one(&q, fault);
-}
-
 bool txn_job_store(struct store_txn *txn, struct job *job, enum job_status before, struct fault *fault)
 {
     if (job->status != before && !job_transition_legal(before, job->status))
         return fault_set(fault, FAULT_CONFLICT, "Job %s is %s; it cannot become %s.", job->id, job_status_name(before),
                          job_status_name(job->status));
+    if (job_status_final(job->status) != (job->ended_at_ms != 0)) /* the statements tell by the time of the end */
+        return fault_internal(fault, "job %s is %s and has %s", job->id, job_status_name(job->status),
+                              job->ended_at_ms != 0 ? "ended" : "not ended");
     job->revision++;
     if (!job_update(txn, job, fault))
-        return false;
-    if (job->status != before && !txn_submission_follow(txn, job->submission_id, fault))
         return false;
     if (job->status != before && job_status_final(job->status) && !txn_load_remove(txn, job->seq, fault))
         return false;

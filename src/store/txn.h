@@ -70,9 +70,8 @@ must_check bool seq_list_read(struct query *q, struct seq_list *list,
 
 void txn_job_event(struct store_txn *txn, const struct job *job);
 /* Stores *job as it stands, as its next revision, with the event; if its status changed from `before`, the transition must
- * be legal and the submission follows. */
+ * be legal. */
 must_check bool txn_job_store(struct store_txn *txn, struct job *job, enum job_status before, struct fault *fault);
-must_check bool txn_submission_follow(struct store_txn *txn, const char *submission_id, struct fault *fault);
 /* The job ended without result, as stored: frees its outputs and makes the jobs that waited for them ABANDONED, and so on. */
 must_check bool txn_jobs_abandon(struct store_txn *txn, int64_t job_seq, struct fault *fault);
 /* The data node is there now, or nobody will write it any more: jobs that waited and can go on become PENDING. */
