@@ -22,10 +22,16 @@ struct entry {
     struct identity *identity; /* NULL: empty */
     char *signature;           /* as sent: base64url */
     size_t signature_len;
-    int64_t good_until_s;
     const struct key_bundle *keys; /* the verifier's: they must be good too */
     uint64_t epoch;                /* of the revocations when it was last found not to be revoked */
-    uint64_t used;                 /* value of the cache's clock when it was last asked for */
+};
+
+/* What is asked of all entries of a set stands together, so that a token that is not here costs three lines of memory. */
+struct set {
+    uint32_t tags[WAYS];        /* pieces of the digests; 0: empty */
+    int64_t good_until_s[WAYS]; /* 0: empty */
+    uint64_t used[WAYS];        /* value of the cache's clock when it was last asked for */
+    struct entry entries[WAYS];
 };
 
 struct token_cache {
@@ -36,7 +42,8 @@ struct token_cache {
     uint64_t clock;
     size_t set_mask;
     uint64_t seen[SEEN_SLOTS]; /* pieces of digests: tokens that came once when there was no room */
-    struct entry (*sets)[WAYS];
+    struct key_bench keys;
+    struct set *sets;
 };
 
 struct token_cache *token_cache_new(size_t capacity)
@@ -55,18 +62,24 @@ struct token_cache *token_cache_new(size_t capacity)
     return c;
 }
 
-static void entry_clear(struct entry *e)
+static void entry_clear(struct set *set, unsigned way)
 {
+    struct entry *e = &set->entries[way];
+
     identity_unref(e->identity);
     free(e->signature);
     *e = (struct entry){0};
+    set->tags[way] = 0;
+    set->good_until_s[way] = 0;
 }
 
 static void clear(struct token_cache *c)
 {
     for (size_t s = 0; s <= c->set_mask; s++)
-        for (size_t w = 0; w < WAYS; w++)
-            entry_clear(&c->sets[s][w]);
+        for (unsigned way = 0; way < WAYS; way++)
+            if (c->sets[s].good_until_s[way] != 0)
+                entry_clear(&c->sets[s], way);
+    key_bench_clear(&c->keys);
 }
 
 void token_cache_free(struct token_cache *c)
@@ -117,34 +130,48 @@ static bool digest_of(struct token_cache *c, struct span input, uint8_t out[stat
            len == DIGEST_SIZE;
 }
 
-static struct entry *set_of(const struct token_cache *c, const uint8_t digest[static DIGEST_SIZE])
+static struct set *set_of(const struct token_cache *c, const uint8_t digest[static DIGEST_SIZE])
 {
     uint64_t hash;
 
     memcpy(&hash, digest, sizeof(hash));
-    return c->sets[hash & c->set_mask];
+    return &c->sets[hash & c->set_mask];
 }
 
-static struct entry *find(struct entry *set, const uint8_t digest[static DIGEST_SIZE])
+static uint32_t tag_of(const uint8_t digest[static DIGEST_SIZE])
 {
-    for (size_t w = 0; w < WAYS; w++)
-        if (set[w].identity && memcmp(set[w].digest, digest, DIGEST_SIZE) == 0)
-            return &set[w];
-    return NULL;
+    uint32_t tag;
+
+    memcpy(&tag, digest + sizeof(uint64_t), sizeof(tag)); /* behind what chose the set */
+    return tag;
+}
+
+/* False: it is not here. */
+static bool find(const struct set *set, const uint8_t digest[static DIGEST_SIZE], unsigned *ret_way)
+{
+    uint32_t tag = tag_of(digest);
+
+    for (unsigned way = 0; way < WAYS; way++)
+        if (set->tags[way] == tag && set->good_until_s[way] != 0 &&
+            memcmp(set->entries[way].digest, digest, DIGEST_SIZE) == 0) {
+            *ret_way = way;
+            return true;
+        }
+    return false;
 }
 
 /* The free or expired entry, else the one not asked for for longest. */
-static struct entry *find_victim(struct entry *set, int64_t now_s, bool *ret_is_room)
+static unsigned find_victim(const struct set *set, int64_t now_s, bool *ret_is_room)
 {
-    struct entry *victim = &set[0];
+    unsigned victim = 0;
 
-    for (size_t w = 0; w < WAYS; w++) {
-        if (!set[w].identity || now_s >= set[w].good_until_s) {
+    for (unsigned way = 0; way < WAYS; way++) {
+        if (now_s >= set->good_until_s[way]) {
             *ret_is_room = true;
-            return &set[w];
+            return way;
         }
-        if (set[w].used < victim->used)
-            victim = &set[w];
+        if (set->used[way] < set->used[victim])
+            victim = way;
     }
     *ret_is_room = false;
     return victim;
@@ -170,13 +197,14 @@ static bool came_before(struct token_cache *c, const uint8_t digest[static DIGES
 }
 
 /* Verified, and not revoked. *epoch: of the revocations, as they were looked at. */
-static bool judge(const struct token_cache *c, const struct verifier *v, struct span token, int64_t now_s,
-                  struct judgement *ret, uint64_t *ret_epoch, struct fault *fault)
+static bool judge(const struct token_cache *c, const struct verifier *v, struct span token,
+                  const struct bench_of_cache *bench, int64_t now_s, struct judgement *ret, uint64_t *ret_epoch,
+                  struct fault *fault)
 {
     uint64_t epoch = UINT64_MAX; /* they were never looked at */
     struct judgement judgement;
 
-    if (!verifier_judge(v, token, now_s, &judgement, fault))
+    if (!verifier_judge(v, token, bench, now_s, &judgement, fault))
         return false;
     if (is_revoked(c, judgement.identity, &epoch)) {
         identity_unref(judgement.identity);
@@ -187,35 +215,46 @@ static bool judge(const struct token_cache *c, const struct verifier *v, struct 
     return true;
 }
 
+static struct entry *put(struct set *set, unsigned way, const uint8_t digest[static DIGEST_SIZE], struct span signature,
+                         const struct judgement *judgement)
+{
+    struct entry *e = &set->entries[way];
+
+    entry_clear(set, way);
+    set->tags[way] = tag_of(digest);
+    set->good_until_s[way] = judgement->good_until_s;
+    *e = (struct entry){.identity = identity_ref(judgement->identity),
+                        .signature = xstrndup(signature.data, signature.len),
+                        .signature_len = signature.len,
+                        .keys = judgement->keys};
+    memcpy(e->digest, digest, DIGEST_SIZE);
+    return e;
+}
+
 static bool verify_and_keep(struct token_cache *c, struct span token, struct span signature,
                             const uint8_t digest[static DIGEST_SIZE], int64_t now_s, struct identity **ret_identity,
                             struct fault *fault)
 {
-    struct entry *set = set_of(c, digest), *e;
-    struct judgement judgement;
-    uint64_t epoch;
+    const struct bench_of_cache bench = {&c->keys, digest};
+    struct set *set = set_of(c, digest);
+    struct judgement judgement = {0};
+    bool is_room = true;
+    uint64_t epoch = 0;
+    unsigned way;
 
-    if (!judge(c, c->verifier, token, now_s, &judgement, &epoch, fault))
+    if (!judge(c, c->verifier, token, &bench, now_s, &judgement, &epoch, fault))
         return false;
     own(identity_unrefp) struct identity *identity = judgement.identity;
-    e = find(set, digest);
-    if (!e) {
-        bool is_room;
-        e = find_victim(set, now_s, &is_room);
-        if (!is_room && !came_before(c, digest)) {
-            *ret_identity = give(identity);
-            return true;
-        }
-        entry_clear(e);
-        *e = (struct entry){.identity = give(identity),
-                            .signature = xstrndup(signature.data, signature.len),
-                            .signature_len = signature.len,
-                            .good_until_s = judgement.good_until_s,
-                            .keys = judgement.keys};
-        memcpy(e->digest, digest, DIGEST_SIZE);
+    bool found = find(set, digest, &way);
+    if (!found)
+        way = find_victim(set, now_s, &is_room);
+    if (!found && !is_room && !came_before(c, digest)) {
+        *ret_identity = give(identity);
+        return true;
     }
+    struct entry *e = found ? &set->entries[way] : put(set, way, digest, signature, &judgement);
     e->epoch = epoch;
-    e->used = ++c->clock;
+    set->used[way] = ++c->clock;
     *ret_identity = identity_ref(e->identity);
     return true;
 }
@@ -223,19 +262,21 @@ static bool verify_and_keep(struct token_cache *c, struct span token, struct spa
 static bool verify_only(const struct token_cache *c, const struct verifier *v, struct span token, int64_t now_s,
                         struct identity **ret_identity, struct fault *fault)
 {
-    struct judgement judgement;
-    uint64_t epoch;
+    struct judgement judgement = {0};
+    uint64_t epoch = 0;
 
-    if (!judge(c, v, token, now_s, &judgement, &epoch, fault))
+    if (!judge(c, v, token, NULL, now_s, &judgement, &epoch, fault))
         return false;
     *ret_identity = judgement.identity;
     return true;
 }
 
 /* Is what was found good once, still good? */
-static bool still_good(const struct token_cache *c, struct entry *e, int64_t now_s, struct fault *fault)
+static bool still_good(const struct token_cache *c, struct set *set, unsigned way, int64_t now_s, struct fault *fault)
 {
-    if (now_s >= e->good_until_s)
+    struct entry *e = &set->entries[way];
+
+    if (now_s >= set->good_until_s[way])
         return refuse(fault, REFUSED_EXPIRED);
     if (now_s >= key_bundle_good_until(e->keys))
         return refuse(fault, REFUSED_STALE_KEYS);
@@ -251,14 +292,15 @@ bool token_cache_check(struct token_cache *c, const struct verifier *v, struct s
     if (token.len > TOKEN_SIZE_MAX || !jws_cut(token, &input, &signature) || !digest_of(c, input, digest))
         return verify_only(c, v, token, now_s, ret_identity, fault);
     bind_verifier(c, v);
-    struct entry *e = find(set_of(c, digest), digest);
-    if (!e || !same_signature(e, signature))
+    struct set *set = set_of(c, digest);
+    unsigned way;
+    if (!find(set, digest, &way) || !same_signature(&set->entries[way], signature))
         return verify_and_keep(c, token, signature, digest, now_s, ret_identity, fault);
-    if (!still_good(c, e, now_s, fault)) {
-        entry_clear(e);
+    if (!still_good(c, set, way, now_s, fault)) {
+        entry_clear(set, way);
         return false;
     }
-    e->used = ++c->clock;
-    *ret_identity = identity_ref(e->identity);
+    set->used[way] = ++c->clock;
+    *ret_identity = identity_ref(set->entries[way].identity);
     return true;
 }

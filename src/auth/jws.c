@@ -53,11 +53,10 @@ static bool refuse_members(const struct value *header, struct fault *fault)
 
 static bool read_header(struct jws *jws, struct span part, struct fault *fault)
 {
-    struct values values;
-    const struct value *header = NULL;
+    const struct value *header = NULL; /* its texts stay, its values make room for those of the claims */
     const char *algorithm = NULL;
 
-    if (!read_object(part, jws->header_bytes, HEADER_SIZE_MAX, &values, REFUSED_HEADER, &header, fault) ||
+    if (!read_object(part, jws->header_bytes, HEADER_SIZE_MAX, &jws->values, REFUSED_HEADER, &header, fault) ||
         !refuse_members(header, fault) || !header_string(header, SPAN("alg"), &algorithm, fault) ||
         !header_string(header, SPAN("kid"), &jws->key_id, fault) ||
         !header_string(header, SPAN("typ"), &jws->type, fault))

@@ -18,7 +18,7 @@ struct jws {
     size_t signature_len;
     uint8_t signature[SIGNATURE_SIZE_MAX];
     char header_bytes[HEADER_SIZE_MAX + 1], claims_bytes[TOKEN_SIZE_MAX / 4 * 3 + 1];
-    struct values values; /* of the claims */
+    struct values values; /* of the claims, in the end */
 };
 
 /* *jws need not be initialized. */

@@ -6,6 +6,8 @@
 
 #include "auth/key.h"
 
+enum { DER_SIZE_MAX = 160 }; /* of an ECDSA signature; P-521: 2 × (66 + 3) + 3 */
+
 static void md_ctx_freep(EVP_MD_CTX **ctx)
 {
     EVP_MD_CTX_free(*ctx);
@@ -117,7 +119,7 @@ static bool verify(const struct key *key, EVP_MD_CTX *ctx, struct span input, st
 {
     const unsigned char *bytes = (const unsigned char *)signature.data;
     size_t len = signature.len;
-    uint8_t der[160]; /* P-521: 2 × (66 + 3) + 3 */
+    uint8_t der[DER_SIZE_MAX];
 
     switch (algorithm_get(key->algorithm)->family) {
     case FAMILY_HMAC:
@@ -145,6 +147,64 @@ bool key_verify(const struct key *key, struct span input, struct span signature)
     ERR_pop_to_mark();
     return good;
 }
+
+/* ---- digests ---- */
+
+static void pkey_ctx_freep(EVP_PKEY_CTX **ctx)
+{
+    EVP_PKEY_CTX_free(*ctx);
+}
+
+static bool takes_digest(const struct algorithm *a)
+{
+    return a->digest_size == 32 && (a->family == FAMILY_RSA || a->family == FAMILY_PSS || a->family == FAMILY_EC);
+}
+
+static bool digest_context_init(EVP_PKEY_CTX *ctx, const struct algorithm *a)
+{
+    if (EVP_PKEY_verify_init(ctx) != 1)
+        return false;
+    if (a->family == FAMILY_RSA && EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) != 1)
+        return false;
+    if (a->family == FAMILY_PSS && !use_pss(ctx, a))
+        return false;
+    return EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) == 1;
+}
+
+EVP_PKEY_CTX *key_digest_context(const struct key *key)
+{
+    const struct algorithm *a = algorithm_get(key->algorithm);
+
+    if (!takes_digest(a))
+        return NULL;
+    EVP_PKEY *pkey = EVP_PKEY_CTX_get0_pkey(EVP_MD_CTX_get_pkey_ctx(key->prepared));
+    own(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+    ERR_set_mark();
+    bool ok = ctx && digest_context_init(ctx, a);
+    ERR_pop_to_mark();
+    return ok ? give(ctx) : NULL;
+}
+
+bool key_verify_digest(const struct key *key, EVP_PKEY_CTX *context, const uint8_t sha256[static 32],
+                       struct span signature)
+{
+    const unsigned char *bytes = (const unsigned char *)signature.data;
+    size_t len = signature.len;
+    uint8_t der[DER_SIZE_MAX];
+
+    if (signature.len != key->signature_size)
+        return false;
+    ERR_set_mark();
+    if (algorithm_get(key->algorithm)->family == FAMILY_EC) {
+        len = ecdsa_to_der(signature, der, sizeof(der), &len) ? len : 0;
+        bytes = der;
+    }
+    bool good = len > 0 && EVP_PKEY_verify(context, bytes, len, sha256, 32) == 1;
+    ERR_pop_to_mark();
+    return good;
+}
+
+/* ---- sets ---- */
 
 void key_set_done(struct key_set *set)
 {

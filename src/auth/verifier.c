@@ -115,8 +115,16 @@ static bool key_of(const struct trusted *trusted, const struct jws *jws, int64_t
     return key_bundle_find(trusted->keys, jws->algorithm, jws->key_id, ret_key, fault);
 }
 
-bool verifier_judge(const struct verifier *v, struct span token, int64_t now_s, struct judgement *ret,
-                    struct fault *fault)
+static bool is_signed(const struct key *key, const struct jws *jws, const struct bench_of_cache *bench)
+{
+    struct span signature = {(const char *)jws->signature, jws->signature_len};
+
+    return bench ? key_bench_verify(bench->keys, key, bench->sha256, jws->input, signature)
+                 : key_verify(key, jws->input, signature);
+}
+
+bool verifier_judge(const struct verifier *v, struct span token, const struct bench_of_cache *bench, int64_t now_s,
+                    struct judgement *ret, struct fault *fault)
 {
     struct jws jws;
     own(identity_unrefp) struct identity *identity = NULL;
@@ -127,7 +135,7 @@ bool verifier_judge(const struct verifier *v, struct span token, int64_t now_s, 
         !key_of(trusted, &jws, now_s, &key, fault) ||
         !claims_judge(trusted->issuer, jws.claims, jws.type, now_s, fault))
         return false;
-    if (!key_verify(key, jws.input, (struct span){(const char *)jws.signature, jws.signature_len}))
+    if (!is_signed(key, &jws, bench))
         return refuse(fault, REFUSED_SIGNATURE);
     if (!claims_identity(trusted->issuer, jws.claims, &identity, fault))
         return false;
@@ -145,7 +153,7 @@ bool verifier_check(const struct verifier *v, struct span token, int64_t now_s, 
 {
     struct judgement judgement;
 
-    if (!verifier_judge(v, token, now_s, &judgement, fault))
+    if (!verifier_judge(v, token, NULL, now_s, &judgement, fault))
         return false;
     *ret_identity = judgement.identity;
     return true;

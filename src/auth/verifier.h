@@ -3,6 +3,7 @@
 #define AUTH_VERIFIER_H
 
 #include "auth/issuer.h"
+#include "auth/key_bench.h"
 
 /* One issuer with its keys. */
 struct trusted {
@@ -24,8 +25,13 @@ struct judgement {
     int64_t good_until_s;          /* wall clock, leeway included */
     const struct key_bundle *keys; /* the verifier's */
 };
+/* What a cache brings along; NULL: nobody has it. */
+struct bench_of_cache {
+    struct key_bench *keys;
+    const uint8_t *sha256; /* of what was signed */
+};
 /* verifier_check with what the cache needs to know besides the identity. */
-must_check bool verifier_judge(const struct verifier *v, struct span token, int64_t now_s, struct judgement *ret,
-                               struct fault *fault);
+must_check bool verifier_judge(const struct verifier *v, struct span token, const struct bench_of_cache *bench,
+                               int64_t now_s, struct judgement *ret, struct fault *fault);
 
 #endif

@@ -235,6 +235,22 @@ static inline void test_refuses_options(const struct issuer_options *options, co
             fail_msg("\"%s\" does not hold \"%.*s\"", fault.message, (int)word.len, word.data);
 }
 
+/* What a cache says is what the verifier says, though it takes a shorter way to the signature. The good are then asked again. */
+static inline void test_cache_agrees(const struct verifier *v, struct span token, const struct fault *refusal)
+{
+    struct token_cache *cache = token_cache_new(8);
+
+    for (int round = 0; round < 2; round++) {
+        struct identity *identity = NULL;
+        struct fault fault = {0};
+        bool good = token_cache_check(cache, v, token, NOW, &identity, &fault);
+        assert_true(good == !refusal);
+        assert_string_equal(fault.detail, refusal ? refusal->detail : "");
+        identity_unref(identity);
+    }
+    token_cache_free(cache);
+}
+
 static inline struct identity *test_accept(const struct verifier *v, const char *token)
 {
     struct identity *identity = NULL;
@@ -244,6 +260,7 @@ static inline struct identity *test_accept(const struct verifier *v, const char 
         fail_msg("refused: %s (%s)", fault.message, fault.detail);
     assert_int_equal(fault.kind, FAULT_NONE);
     assert_non_null(identity);
+    test_cache_agrees(v, span_of(token), NULL);
     return identity;
 }
 
@@ -266,6 +283,7 @@ static inline void test_refuse_span(const struct verifier *v, struct span token,
     if (verifier_check(v, token, NOW, &identity, &fault))
         fail_msg("accepted, but should be: %s", reason);
     assert_ptr_equal(identity, (struct identity *)0x1);
+    test_cache_agrees(v, token, &fault);
     test_is_refusal(&fault, reason);
 }
 
