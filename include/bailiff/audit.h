@@ -5,6 +5,9 @@
  * or moved without breaking all that follow. What a chain cannot show is that its end was cut off, or that somebody computed the
  * whole of it anew: for that its end is sealed with a key.
  *
+ * Version 2, label "bailiff audit 2\n": the texts of AUDIT_TEXTS_2 follow behind count. A record that has none of them is hashed
+ * as version 1, so that logs from before they existed stay provable; whoever takes them away from a record breaks its hash.
+ *
  * The order is: seq, time_ms (8 bytes big-endian each), outcome (its name), the texts of AUDIT_TEXTS, status, count
  * (8 bytes big-endian each). An absent text is a presence byte 0 and a length of 0; everything else has presence byte 1. */
 #ifndef BAILIFF_AUDIT_H
@@ -41,6 +44,10 @@ const char *audit_outcome_name(enum audit_outcome o);
     X(decision_id, 64)        \
     X(reason, 1024)           \
     X(detail, 16384)
+
+#define AUDIT_TEXTS_2(X) \
+    X(certificate, 64)   \
+    X(certificate_subject, 256)
 
 struct audit_record {
     int64_t seq;     /* 1, 2, 3 … without gaps */

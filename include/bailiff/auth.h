@@ -93,9 +93,10 @@ void verifier_unref(struct verifier *v);           /* NULL ok */
 
 /* Judges a token. On refusal the fault is UNAUTHENTICATED, its message an error_description for the client (RFC 6750 §3:
  * no quotes, no backslash), its detail a short stable reason for log and audit ("expired", "bad signature", "unknown
- * key" …: all of them are in src/auth/refusal.h). now_s is wall-clock time. Any thread. */
-must_check bool verifier_check(const struct verifier *v, struct span token, int64_t now_s,
-                               struct identity **ret_identity, struct fault *fault);
+ * key" …: all of them are in src/auth/refusal.h). presented: the client certificate of the connection that the token came by, or
+ * NULL: a token that is bound to a certificate is good with no other. now_s is wall-clock time. Any thread. */
+must_check bool verifier_check(const struct verifier *v, struct span token, const struct certificate *presented,
+                               int64_t now_s, struct identity **ret_identity, struct fault *fault);
 
 /* Was this refused token refused for want of a key that its issuer, whose keys are fetched, may have published meanwhile? The
  * issuer's name, which belongs to the verifier; NULL: it is refused for good. */
@@ -108,9 +109,10 @@ const char *verifier_missing_key(const struct verifier *v, struct span token, in
 struct token_cache;
 struct token_cache *token_cache_new(size_t capacity);
 void token_cache_free(struct token_cache *c); /* NULL ok */
-/* verifier_check with memory in front of it. */
-must_check bool token_cache_check(struct token_cache *c, const struct verifier *v, struct span token, int64_t now_s,
-                                  struct identity **ret_identity, struct fault *fault);
+/* verifier_check with memory in front of it; the certificate is looked at each time. */
+must_check bool token_cache_check(struct token_cache *c, const struct verifier *v, struct span token,
+                                  const struct certificate *presented, int64_t now_s, struct identity **ret_identity,
+                                  struct fault *fault);
 
 /* ---- revocation ----
  * What is revoked, in memory, by digest: any number of entries costs a token the same. Any thread. The epoch rises with each
@@ -179,6 +181,8 @@ struct token_request {
     unsigned ttl_s;
     const char *key_file; /* PEM private key (RSA ≥ 2048, EC P-256/384/521) or secret; must not be readable by others */
     const char *algorithm; /* NULL: from the key: RS256, ES256/384/512; required for a secret */
+    const char
+        *certificate_file; /* PEM: the token is good only with this client certificate; NULL: with any, or none */
     const char *key_id;    /* NULL: RFC 7638 thumbprint of the public key; none for a secret */
 };
 /* iss, aud, sub, iat, exp, jti, roles, token_use=access; INVALID says what is wrong with the request. */

@@ -108,11 +108,12 @@ struct exchange {
     enum method method;
     struct span method_text, path, query /* without '?' */, body;
     struct header_list request_headers;
-    const char *address;                /* client's, as text */
-    bool address_own;                   /* it is one client's: neither a trusted proxy's, nor a Unix socket's */
-    bool proxied;                       /* the connection is a trusted proxy's, and may carry others' requests too */
-    bool secure;                        /* over TLS */
-    void (*answer)(struct exchange *x); /* called once, when the response is complete: server sends it */
+    const char *address;                   /* client's, as text */
+    bool address_own;                      /* it is one client's: neither a trusted proxy's, nor a Unix socket's */
+    bool proxied;                          /* the connection is a trusted proxy's, and may carry others' requests too */
+    bool secure;                           /* over TLS */
+    const struct certificate *certificate; /* the client's, verified by the listener; NULL: it has none */
+    void (*answer)(struct exchange *x);    /* called once, when the response is complete: server sends it */
     void *server_data;
 
     /* ---- filled on the way ---- */

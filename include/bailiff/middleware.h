@@ -21,10 +21,10 @@ struct refusal_ledger *refusal_ledger_new(void);
 void refusal_ledger_free(struct refusal_ledger *l);
 /* Queues the counted records of what was not recorded singly. Called now and then, and at the end. Any thread. */
 void refusal_ledger_flush(struct refusal_ledger *l, struct store *store, bool everything);
-/* For the server: a request that it refused before there was an exchange. request_id NULL: a connection; it is but counted. Never
- * waits. Any thread. */
+/* For the server: a request or connection that it refused before there was an exchange. request_id NULL: a connection, which is but
+ * counted, unless it has shown a certificate that was not found good. Never waits. Any thread. */
 void refusal_before_chain(const struct services *services, const char *address, const char *reason, int status,
-                          const char *request_id);
+                          const char *request_id, const struct certificate *shown);
 /* Refusals by address: each of what a client without an identity does wrong counts, be it a handshake, a head, or a token; an address with
  * too many of them is barred until a minute's share grows again. Any thread. */
 void refusal_count(const struct services *services, const char *address);

@@ -173,6 +173,31 @@ const struct data_node_config *manifest_data_node(const struct manifest *m, cons
  * names of defaults cannot leave their folder, the graph must be acyclic. */
 must_check bool manifest_read(struct span json, struct manifest **ret, struct fault *fault);
 
+/* ---- certificates of clients ---- */
+enum { CERTIFICATE_DIGEST_SIZE = 32, CERTIFICATE_NAME_MAX = 256 };
+/* The certificate whose key a client has proved to hold, as its listener verified it. Immutable; belongs to the connection. */
+struct certificate {
+    uint8_t digest[CERTIFICATE_DIGEST_SIZE];           /* SHA-256 of its DER form */
+    char fingerprint[2 * CERTIFICATE_DIGEST_SIZE + 1]; /* that in hex, for people and logs */
+    char thumbprint[44];                               /* that in base64url: x5t#S256 (RFC 8705 §3.1) */
+    /* RFC 4514, all in printable ASCII and at most CERTIFICATE_NAME_MAX bytes; a subject without a name shows its first
+     * alternative name instead. */
+    char *subject, *issuer;
+    char *serial; /* hex */
+    int64_t not_before_s, not_after_s;
+};
+
+/* How a caller has proved who it is; each is more than the one before. */
+#define PROOFS(X)                                                                             \
+    X(PROOF_TOKEN, "token")                         /* it has a token */                      \
+    X(PROOF_CERTIFICATE, "client_certificate")      /* and the key of a client certificate */ \
+    X(PROOF_BOUND_TOKEN, "certificate_bound_token") /* and the token is good only with that */
+#define X(name, wire) name,
+enum proof { PROOFS(X) PROOF_COUNT };
+#undef X
+const char *proof_name(enum proof p);
+must_check bool proof_parse(struct span s, enum proof *ret);
+
 /* ---- identity, decision, scope ---- */
 struct identity { /* immutable, counted; any thread */
     unsigned references;
@@ -183,9 +208,13 @@ struct identity { /* immutable, counted; any thread */
     int64_t good_until_s; /* expires_at_s and the issuer's leeway */
     char **roles;         /* ours, after mapping; sorted, no duplicates */
     size_t role_count;
+    bool bound; /* the token is good only together with the client certificate of this digest (RFC 8705 §3) */
+    uint8_t bound_to[CERTIFICATE_DIGEST_SIZE];
 };
 struct identity *identity_ref(struct identity *i);
 void identity_unref(struct identity *i); /* NULL ok */
+/* certificate: the connection's, or NULL. A bound token that came this far was compared with it. */
+enum proof proof_of(const struct identity *identity, const struct certificate *certificate);
 
 /* What is revoked: every token that fits all that is set. Either the issuer or issued_before_s is. */
 struct revocation {
@@ -203,7 +232,8 @@ struct decision {
     enum permission permission;
     char id[37];        /* UUIDv7: stands in the audit record; only made for refusals and changes */
     const char *reason; /* static: "granted", "no role grants it", "public" … */
-    const char *role;   /* the role that granted it; belongs to the policy snapshot; or NULL */
+    const char *role;   /* the role that granted it, or would with `wanting`; belongs to the policy snapshot; or NULL */
+    enum proof wanting; /* of a refusal: what the caller's role demands besides the token; PROOF_TOKEN: nothing */
 };
 
 /* What of the store a caller may see and touch. Every read and every change takes one. Today it is everything or nothing; queries ask it. */
@@ -220,9 +250,10 @@ struct audit_draft {
     const char *address; /* client */
     const char *request_id, *client_request_id, *method, *path;
     const char *permission, *decision_id, *reason;
-    const char *detail; /* JSON object or NULL */
-    int status;         /* HTTP status answered, where there is one; 0 otherwise */
-    uint64_t count;     /* of a counted record; 1 otherwise (0 is read as 1) */
+    const char *detail;                                                 /* JSON object or NULL */
+    const char *certificate /* SHA-256 in hex */, *certificate_subject; /* the client's; NULL: it had none */
+    int status;     /* HTTP status answered, where there is one; 0 otherwise */
+    uint64_t count; /* of a counted record; 1 otherwise (0 is read as 1) */
 };
 
 #endif

@@ -13,10 +13,21 @@ struct listener_options {
     unsigned port;                           /* 0 for a Unix socket; in tests 0 with an address: any free port */
     bool tls;                                /* false only on loopback or a Unix socket */
     const char *certificate_file, *key_file; /* PEM; chain behind the certificate */
-    const char *client_ca_file;              /* set: a client certificate is required, and HTTP/2 is offered */
-    const char *ocsp_file;                   /* DER; stapled while it is valid; NULL: none */
-    bool proxy_protocol; /* each connection begins with a PROXY header (version 2) of a trusted proxy */
-    const char *where;   /* "bailiff.yaml:12" */
+    const char *client_ca_file;              /* PEM; set: certificates of clients are asked for */
+    bool client_certificate_optional;        /* else they are required, and HTTP/2 is offered */
+    const char *const *client_crl_files;     /* PEM: the CAs' revocation lists; with one there must be one of each CA */
+    size_t client_crl_count;
+    const char *ocsp_file; /* DER; stapled while it is valid; NULL: none */
+    bool proxy_protocol;   /* each connection begins with a PROXY header (version 2) of a trusted proxy */
+    const char *where;     /* "bailiff.yaml:12" */
+};
+
+/* What was refused before there was an exchange. */
+struct server_refused {
+    const char *address, *reason;
+    int status;                      /* 0: none was sent */
+    const char *request_id;          /* NULL: it was a connection */
+    const struct certificate *shown; /* by the client, and not found good; NULL: none */
 };
 
 struct server_options {
@@ -45,10 +56,9 @@ struct server_options {
     struct bench *(*bench_new)(const struct services *services, struct fault *fault); /* on the loop's thread */
     void (*bench_free)(struct bench *bench);
     /* Refusals before there is an exchange; none of these may wait. NULL: nobody asks. Loop threads.
-     * refused: for the audit log; request_id NULL: a connection of a barred address, to be counted.
-     * count_refusal: it was the doing of this address, which is a client's own. is_barred: it has done so too often. */
-    void (*refused)(const struct services *services, const char *address, const char *reason, int status,
-                    const char *request_id);
+     * refused: for the audit log. count_refusal: it was the doing of this address, which is a client's own. is_barred: it has done so
+     * too often. */
+    void (*refused)(const struct services *services, const struct server_refused *what);
     void (*count_refusal)(const struct services *services, const char *address);
     bool (*is_barred)(const struct services *services, const char *address, unsigned *ret_retry_after_s);
     void (*bench_turn_end)(struct bench *bench); /* once a loop turn, before completions are delivered */
@@ -60,8 +70,18 @@ struct server;
 /* Opens all listeners (CONFLICT names a port in use) and starts the loops; returns when all of them accept. */
 must_check bool server_start(const struct server_options *options, struct server **ret_server, struct fault *fault);
 unsigned server_port(const struct server *server, size_t listener); /* the one bound */
-/* Reads certificates and keys again; connections made from now on use them. On failure the old ones stay. Any thread. */
+/* Reads certificates, keys, client CAs and revocation lists again; connections made from now on use them, and those whose client's
+ * certificate is not good by them end. On failure the old ones stay. Any thread. */
 must_check bool server_reload_tls(struct server *server, struct fault *fault);
+/* The same in two steps, so that something may be done in between: what was read, and not used, is to be freed. */
+struct tls_set;
+must_check bool server_load_tls(struct server *server, struct tls_set **ret_set, struct fault *fault);
+void server_use_tls(struct server *server, struct tls_set *set); /* takes it over; never fails */
+void tls_set_free(struct tls_set *set);                          /* NULL ok */
+/* When the first revocation list in force expires, in wall-clock seconds; INT64_MAX: there is none. Any thread. */
+int64_t server_revocation_lists_until(struct server *server);
+/* Whether a listener's certificates, keys and lists can be used, without opening it. */
+must_check bool server_tls_check(const struct listener_options *options, struct fault *fault);
 /* Stops listening, lets requests in flight end (idle connections go at once), ends the loops by drain_timeout_ms. Blocking. */
 void server_stop(struct server *server);
 void server_free(struct server *server); /* NULL ok */
@@ -78,6 +98,7 @@ enum server_refusal {
     REFUSED_BARRED,      /* of an address of which too much was refused */
     REFUSED_PROXY,       /* not a trusted proxy, or no PROXY header */
     REFUSED_HANDSHAKE,   /* failed, too slow, or pushed out by newer ones */
+    REFUSED_CERTIFICATE, /* a client's certificate is not good, or not any more */
     REFUSED_PARSER,      /* a head or body that is malformed or too large */
     REFUSED_FORWARDED,   /* an X-Forwarded-For that cannot be read */
     REFUSED_SLOW_HEAD,

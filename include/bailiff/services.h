@@ -6,6 +6,7 @@
 #define BAILIFF_SERVICES_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "bailiff/auth.h"
 #include "bailiff/file.h"
@@ -43,7 +44,11 @@ struct services {
     const char *const *cors_origins;
     size_t cors_origin_count;
     struct rate_limits limits;
-    bool same_user;                  /* /readyz says so */
+    bool same_user;           /* /readyz says so */
+    bool client_certificates; /* some listener takes them */
+    /* When the first revocation list of the listeners expires, in wall-clock seconds: from then on its CA's clients are refused.
+     * INT64_MAX: there is none. NULL: nobody looks. */
+    const atomic_int_fast64_t *revocation_lists_until_s;
     struct refusal_ledger *refusals; /* middleware's: counts what is not recorded singly */
     struct quota_ledger *quotas;     /* middleware's: by address and by subject */
     struct keyring *keyring;         /* NULL: no keys are fetched */

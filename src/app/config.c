@@ -5,6 +5,7 @@
 
 #include "app/config_schema.h"
 #include "bailiff/file.h"
+#include "bailiff/server.h"
 
 const char *config_path(const char *named)
 {
@@ -67,7 +68,47 @@ struct config *config_load(const char *path, enum config_depth depth, struct pro
     return give(c);
 }
 
+void config_listener_options(const struct config *c, size_t index, struct arena *arena, struct listener_options *ret)
+{
+    const struct config_listener *l = config_listener(c, index);
+
+    *ret = (struct listener_options){
+        .address = l->address,
+        .port = l->port,
+        .tls = l->tls,
+        .certificate_file = l->certificate,
+        .key_file = l->key,
+        .client_ca_file = l->client_ca,
+        .client_certificate_optional = l->client_certificate == CLIENT_CERTIFICATE_OPTIONAL,
+        .client_crl_files = l->client_crl.items,
+        .client_crl_count = l->client_crl.count,
+        .ocsp_file = l->ocsp_file,
+        .proxy_protocol = l->proxy_protocol,
+        .where = arena_printf(arena, "%s:%u", c->file, l->node->line),
+    };
+}
+
 /* ---- what SIGHUP replaces ---- */
+/* A role that asks for what no listener can give would be given to nobody. */
+static bool check_role_proofs(const struct config *c, const struct policy *policy, struct problems *problems)
+{
+    bool good = true;
+
+    for (size_t i = 0; i < policy_role_count(policy) && !config_takes_client_certificates(c); i++) {
+        struct fault fault = {0};
+        unsigned line = 0;
+        enum proof wanted = policy_role_requires(policy, i, &line);
+
+        if (wanted == PROOF_TOKEN)
+            continue;
+        fault_set(&fault, FAULT_INVALID,
+                  "%s:%u: role %s requires %s, but no listener takes client certificates; give one a client_ca.",
+                  c->policy.roles, line, policy_role_name(policy, i), proof_name(wanted));
+        good = problems_add_fault(problems, yaml_line(c->policy.node, "roles"), &fault);
+    }
+    return good;
+}
+
 static bool check_role_map(const struct config *c, const struct policy *policy, struct problems *problems)
 {
     size_t before = problems->mistakes, count = policy_role_count(policy);
@@ -104,7 +145,8 @@ bool config_load_policy(const struct config *c, struct problems *problems, struc
         return false;
     if (!policy_load(c->policy.roles, &policy, &fault))
         return problems_add_fault(problems, yaml_line(c->policy.node, "roles"), &fault);
-    if (!check_role_map(c, policy, problems)) {
+    bool mapped = check_role_map(c, policy, problems);
+    if (!check_role_proofs(c, policy, problems) || !mapped) {
         policy_unref(policy);
         return false;
     }

@@ -20,8 +20,11 @@ struct config_listener {
     unsigned port;
     bool tls;
     const char *certificate, *key, *client_ca, *ocsp_file;
+    int client_certificate; /* enum config_client_certificate */
+    struct id_list client_crl;
     int proxy_protocol; /* 1: v2 */
 };
+enum config_client_certificate { CLIENT_CERTIFICATE_NONE, CLIENT_CERTIFICATE_REQUIRED, CLIENT_CERTIFICATE_OPTIONAL };
 enum config_preset {
     PRESET_NONE,
     PRESET_KEYCLOAK,
@@ -146,6 +149,14 @@ static inline const struct config_issuer *config_issuer(const struct config *c, 
     return (const struct config_issuer *)c->issuers.items + i;
 }
 
+static inline bool config_takes_client_certificates(const struct config *c)
+{
+    for (size_t i = 0; i < c->server.listeners.count; i++)
+        if (config_listener(c, i)->client_ca)
+            return true;
+    return false;
+}
+
 /* Users' code may run as the server's own user, and can read all that this can. */
 static inline bool config_same_user(const struct config *c)
 {
@@ -172,6 +183,10 @@ const char *config_path(const char *named);
 void config_print(const struct config *c, struct text *out);
 /* The same without what SIGHUP replaces. */
 void config_print_fixed(const struct config *c, struct text *out);
+
+struct listener_options;
+/* The listener as the server wants it; strings are the config's or the arena's. */
+void config_listener_options(const struct config *c, size_t index, struct arena *arena, struct listener_options *ret);
 
 /* What SIGHUP replaces: reads roles and keys. Mistakes go to `problems`; what config_load complained of is not repeated. */
 must_check bool config_load_policy(const struct config *c, struct problems *problems, struct policy **ret_policy);

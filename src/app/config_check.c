@@ -32,15 +32,36 @@ static void check_listener_tls(const struct config_listener *l, struct problems 
         problems_add(problems, node->line,
                      "a listener with TLS needs a certificate and a key; give both, or tls: false on "
                      "loopback or a Unix socket.");
-    if (!l->tls && (l->certificate || l->key || l->client_ca || l->ocsp_file))
+    if (!l->tls && (l->certificate || l->key || l->client_ca || l->client_crl.count > 0 || l->ocsp_file))
         problems_add(problems, yaml_line(node, "tls"),
-                     "tls: false, yet there is a certificate, key, client_ca or ocsp_file; remove "
+                     "tls: false, yet there is a certificate, key, client_ca, client_crl or ocsp_file; remove "
                      "those, or tls: false.");
     if (!l->tls && l->address && !is_unix(l->address) && is_ip(l->address) && !address_is_loopback(l->address))
         problems_add(problems, yaml_line(node, "tls"),
                      "tls: false is allowed on loopback and on Unix sockets only; on %s "
                      "tokens would travel in the clear.",
                      l->address);
+}
+
+/* A client_ca asks for certificates; only whether a client may come without one is left to say. */
+static void check_client_certificates(struct config_listener *l, struct problems *problems)
+{
+    const struct yaml_node *said = yaml_find(l->node, "client_certificate");
+    bool has_ca = yaml_find(l->node, "client_ca") != NULL;
+
+    if (!said && has_ca)
+        l->client_certificate = CLIENT_CERTIFICATE_REQUIRED;
+    if (!has_ca && l->client_certificate != CLIENT_CERTIFICATE_NONE)
+        problems_add(problems, yaml_line(l->node, "client_certificate"),
+                     "client_certificate: %s, but there is nothing to check it by; give client_ca.",
+                     l->client_certificate == CLIENT_CERTIFICATE_OPTIONAL ? "optional" : "required");
+    if (has_ca && said && str_eq(said->text, "none"))
+        problems_add(problems, yaml_line(l->node, "client_certificate"),
+                     "client_certificate: none, yet there is a client_ca in line %u; remove one of the two.",
+                     yaml_line(l->node, "client_ca"));
+    if (!has_ca && l->client_crl.count > 0)
+        problems_add(problems, yaml_line(l->node, "client_crl"),
+                     "client_crl revokes certificates of client_ca, and there is none; give that, or remove this.");
 }
 
 static void check_listener_address(const struct config_listener *l, struct problems *problems)
@@ -193,12 +214,13 @@ void config_check_server(struct config *c, struct problems *problems)
 {
     check_public_url(c, problems);
     for (size_t i = 0; i < c->server.listeners.count; i++) {
-        const struct config_listener *l = config_listener(c, i);
+        struct config_listener *l = (struct config_listener *)c->server.listeners.items + i;
 
         if (!l->node) /* not a table: that was said */
             continue;
         check_listener_address(l, problems);
         check_listener_tls(l, problems);
+        check_client_certificates(l, problems);
         for (size_t j = 0; j < i; j++)
             if (same_listener(config_listener(c, j), l))
                 problems_add(problems, l->node->line,

@@ -7,6 +7,7 @@
 
 #include "app/config_schema.h"
 #include "bailiff/file.h"
+#include "bailiff/server.h"
 
 enum { PEM_BYTES_MAX = 1 << 20, DESCRIPTORS_BESIDES = 512 };
 
@@ -80,10 +81,23 @@ static void check_key(struct problems *problems, unsigned line, const char *name
     explicit_bzero(content.data, content.cap);
 }
 
+/* The files as the server will read them: keys that do not fit, CAs that are none, revocation lists that have expired. */
+static void check_together(const struct config *c, size_t index, struct problems *problems)
+{
+    own(arena_done) struct arena arena = {0};
+    struct listener_options options;
+    struct fault fault = {0};
+
+    config_listener_options(c, index, &arena, &options);
+    if (!server_tls_check(&options, &fault))
+        problems_add_fault(problems, config_listener(c, index)->node->line, &fault);
+}
+
 static void check_listeners(const struct config *c, struct problems *problems)
 {
     for (size_t i = 0; i < c->server.listeners.count; i++) {
         const struct config_listener *l = config_listener(c, i);
+        size_t before = problems->mistakes;
 
         if (!l->node)
             continue;
@@ -95,8 +109,12 @@ static void check_listeners(const struct config *c, struct problems *problems)
             check_key(problems, yaml_line(l->node, "key"), "key", l->key);
         if (l->tls && l->client_ca)
             check_certificate(problems, yaml_line(l->node, "client_ca"), "client_ca", l->client_ca);
+        for (size_t f = 0; l->tls && f < l->client_crl.count; f++)
+            check_readable(problems, yaml_line(l->node, "client_crl"), "client_crl", l->client_crl.items[f]);
         if (l->tls && l->ocsp_file)
             check_readable(problems, yaml_line(l->node, "ocsp_file"), "ocsp_file", l->ocsp_file);
+        if (l->tls && l->certificate && l->key && problems->mistakes == before)
+            check_together(c, i, problems);
     }
 }
 

@@ -58,6 +58,7 @@ static void print_value(const struct setting *s, const void *value, struct text 
         print_text(s->choices[*(const int *)value], out);
         break;
     case SETTING_TEXTS:
+    case SETTING_PATHS:
         text_append_char(out, '[');
         for (size_t i = 0; i < list->count; i++) {
             text_append_str(out, i > 0 ? ", " : "");
@@ -90,6 +91,8 @@ static bool is_set(const struct setting *s, const void *value)
         return s->fallback || s->min == 0 || *(const unsigned *)value > 0;
     case SETTING_LONG_TIME:
         return s->fallback || s->min == 0 || *(const uint64_t *)value > 0;
+    case SETTING_PATHS:
+        return ((const struct id_list *)value)->count > 0;
     case SETTING_ROLE_MAP:
         return ((const struct config_role_map *)value)->count > 0;
     case SETTING_SECTIONS:

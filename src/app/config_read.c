@@ -42,7 +42,7 @@ static bool read_text(const struct place *at, const char *text, const char **ret
 
 static bool read_path(const struct place *at, const char *text, const char **ret)
 {
-    const char *path;
+    const char *path = NULL;
 
     if (!read_text(at, text, &path))
         return false;
@@ -177,6 +177,16 @@ static bool read_texts(const struct place *at, const struct yaml_node *node, str
     return true;
 }
 
+static bool read_paths(const struct place *at, const struct yaml_node *node, struct id_list *ret)
+{
+    if (!read_texts(at, node, ret))
+        return false;
+    for (size_t i = 0; i < ret->count; i++)
+        if (!read_path(at, ret->items[i], &ret->items[i]))
+            return false;
+    return true;
+}
+
 static bool read_role_map(const struct place *at, const struct yaml_node *node, struct config_role_map *ret)
 {
     if (node->kind != YAML_MAP)
@@ -245,6 +255,8 @@ static void read_present(const struct place *at, const struct yaml_node *node, v
         fine = read_sections(at, node, target);
     else if (s->kind == SETTING_TEXTS)
         fine = read_texts(at, node, target);
+    else if (s->kind == SETTING_PATHS)
+        fine = read_paths(at, node, target);
     else if (s->kind == SETTING_ROLE_MAP)
         fine = read_role_map(at, node, target);
     else if (node->kind != YAML_SCALAR)

@@ -8,6 +8,10 @@ static const char *const PRESETS[] = {
     [PRESET_AUTH0] = "auth0", [PRESET_GOOGLE] = "google",     [PRESET_COUNT] = NULL};
 static const char *const TOKEN_USES[] = {"any", "access", NULL};
 static const char *const WIRES[] = {[WIRE_DOCUMENTED] = "documented", [WIRE_TAIPY] = "taipy", NULL};
+static const char *const CLIENT_CERTIFICATES[] = {[CLIENT_CERTIFICATE_NONE] = "none",
+                                                  [CLIENT_CERTIFICATE_REQUIRED] = "required",
+                                                  [CLIENT_CERTIFICATE_OPTIONAL] = "optional",
+                                                  NULL};
 static const char *const PROXY_PROTOCOLS[] = {"none", "v2", NULL};
 static const char *const FORMATS[] = {[LOG_TEXT] = "text", [LOG_JSON] = "json", NULL};
 static const char *const LEVELS[] = {
@@ -31,7 +35,9 @@ static const struct setting LISTENER[] = {
     {"tls", SETTING_BOOL, AT(tls), "true", .help = "false only on loopback or a Unix socket"},
     {"certificate", PATH, AT(certificate), .help = "a PEM file with its chain behind it"},
     {"key", PATH, AT(key), .help = "a PEM file, readable by its owner only"},
-    {"client_ca", PATH, AT(client_ca), .help = "a PEM file of the CA whose client certificates are required"},
+    {"client_ca", PATH, AT(client_ca), .help = "a PEM file of the CAs whose certificates clients show"},
+    {"client_certificate", SETTING_CHOICE, AT(client_certificate), "none", .choices = CLIENT_CERTIFICATES, .help = "whether clients must show a certificate"},
+    {"client_crl", SETTING_PATHS, AT(client_crl), .max = 64, .help = "PEM files of the revocation lists of those CAs"},
     {"ocsp_file", PATH, AT(ocsp_file), .help = "a file with the OCSP response to staple, in DER"},
     {"proxy_protocol", SETTING_CHOICE, AT(proxy_protocol), "none", .choices = PROXY_PROTOCOLS, .help = "whether each connection begins with a PROXY header of one of server.trusted_proxies"},
 };

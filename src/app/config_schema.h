@@ -15,6 +15,7 @@ enum setting_kind {
     SETTING_LONG_TIME, /* uint64_t, milliseconds */
     SETTING_CHOICE,    /* int: index in `choices` */
     SETTING_TEXTS,     /* struct id_list */
+    SETTING_PATHS,     /* struct id_list, each made absolute */
     SETTING_ROLE_MAP,  /* struct config_role_map */
     SETTING_SECTION,   /* the struct itself; its first member is the node */
     SETTING_SECTIONS,  /* struct config_sections */

@@ -9,7 +9,8 @@ static void policy_unrefp(struct policy **policy)
 }
 
 /* ---- policy matrix ---- */
-/* What a caller with exactly this role gets; NULL: no token at all. Other than allowed it is the status of the refusal. */
+/* What a caller with exactly this role gets; NULL: no token at all. Other than allowed it is what more it needs, or the status of the
+ * refusal. */
 static const char *cell(const struct policy *policy, const char *role, enum permission needs)
 {
     char *roles[] = {(char *)role};
@@ -18,7 +19,9 @@ static const char *cell(const struct policy *policy, const char *role, enum perm
     struct decision decision;
     struct scope scope;
 
-    policy_decide(policy, role ? &caller : NULL, needs, &decision, &scope);
+    policy_decide(policy, role ? &caller : NULL, PROOF_TOKEN, needs, &decision, &scope);
+    if (decision.wanting != PROOF_TOKEN)
+        return decision.wanting == PROOF_BOUND_TOKEN ? "bound" : "cert";
     return decision.allowed ? "allow" : role ? "403" : "401";
 }
 
@@ -92,8 +95,9 @@ static const struct command_option MATRIX_OPTIONS[] = {
 const struct command COMMAND_POLICY_MATRIX = {
     .name = "policy matrix",
     .summary = "prints which role may call which route",
-    .about = "One row a route, one column a role; `none` is a caller without a token. `allow`, or the status of the "
-             "refusal.\n",
+    .about =
+        "One row a route, one column a role; `none` is a caller without a token. `allow`, or the status of the\n"
+        "refusal; `cert`: allowed with a client certificate, `bound`: with a token that is bound to it (else 403).\n",
     .options = MATRIX_OPTIONS,
     .option_count = ARRAY_LEN(MATRIX_OPTIONS),
     .run = run_matrix,

@@ -82,6 +82,7 @@ static void run(struct serving *s)
             return;
         default:
             refusal_ledger_flush(s->services.refusals, s->store, false);
+            serve_watch_lists(s);
         }
     }
 }
@@ -118,8 +119,10 @@ static void stop(struct serving *s)
 
 static int serve(struct call *call)
 {
-    struct serving s = {
-        .call = call, .swap_lock = PTHREAD_MUTEX_INITIALIZER, .snapshot_lock = PTHREAD_MUTEX_INITIALIZER};
+    struct serving s = {.call = call,
+                        .swap_lock = PTHREAD_MUTEX_INITIALIZER,
+                        .snapshot_lock = PTHREAD_MUTEX_INITIALIZER,
+                        .revocation_lists_until_s = INT64_MAX};
     struct fault fault = {0};
     int status = STATUS_OK;
 
@@ -149,7 +152,7 @@ const struct command COMMAND_SERVE = {
     .name = "serve",
     .summary = "serves the API",
     .about = "Stays in the foreground and logs to stderr. Signals:\n"
-             "  SIGHUP           reloads roles, issuers, keys and certificates, all or nothing\n"
+             "  SIGHUP           reloads roles, issuers, keys, certificates and revocation lists, all or nothing\n"
              "  SIGTERM, SIGINT  drains: requests in flight may end; a second one ends at once\n"
              "Exit status: 0 ended as asked, 1 could not start, 3 the configuration is wrong.\n",
     .options = SERVE_OPTIONS,

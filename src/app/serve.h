@@ -24,6 +24,8 @@ struct serving {
     struct snapshot *snapshot; /* the current one */
     struct arena arena;        /* of what services and options point to */
     struct services services;
+    atomic_int_fast64_t revocation_lists_until_s; /* see services */
+    bool lists_expired;                           /* that was said */
 };
 
 /* serve_setup.c: each makes one thing; on failure nothing of it is left. */
@@ -32,6 +34,9 @@ must_check bool serve_load_application(struct serving *s, struct fault *fault);
 must_check bool serve_make_store(struct serving *s, struct fault *fault);
 void serve_fill_services(struct serving *s);
 must_check bool serve_make_server(struct serving *s, struct fault *fault);
+/* Revocation lists of clients' CAs: after they were read; and now and then, for they expire. */
+void serve_look_at_lists(struct serving *s);
+void serve_watch_lists(struct serving *s);
 
 /* What was revoked before; after the store was made. */
 must_check bool serve_load_revocations(struct serving *s, struct fault *fault);

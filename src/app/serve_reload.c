@@ -45,21 +45,25 @@ static bool load_snapshot(const struct config *fresh, struct problems *problems,
     return false;
 }
 
-/* Nobody decides by the new roles and keys before their coming is on record. Of what can fail only the record comes after the
- * certificates: those can stay, as they decide nothing. */
+/* Nobody decides by the new roles, keys, CAs and revocation lists before their coming is on record, and behind the record nothing can
+ * fail. */
 static bool reload(struct serving *s, struct problems *problems, struct fault *fault)
 {
     own(config_freep) struct config *fresh = config_load(s->config->file, CONFIG_MACHINE, problems);
     struct snapshot *snapshot = NULL;
+    struct tls_set *tls = NULL;
 
     if (!fresh || !load_snapshot(fresh, problems, &snapshot))
         return fault_set(fault, FAULT_INVALID, "The configuration has %zu mistake%s.", problems->mistakes,
                          problems->mistakes == 1 ? "" : "s");
-    if (!server_reload_tls(s->server, fault) || !serve_audit(s, "server.reload", snapshot->policy, NULL, fault)) {
+    if (!server_load_tls(s->server, &tls, fault) || !serve_audit(s, "server.reload", snapshot->policy, NULL, fault)) {
+        tls_set_free(tls);
         snapshot_unref(snapshot);
         return false;
     }
+    server_use_tls(s->server, tls);
     serve_put_in_force(s, snapshot);
+    serve_look_at_lists(s);
     warn_of_the_rest(s, fresh);
     return true;
 }
@@ -75,7 +79,8 @@ void serve_reload(struct serving *s)
     in_force = services_pin(&s->services); /* the keyring may replace it at any time */
     if (reloaded) {
         serve_log_problems(s, &problems);
-        log_write(s->log, LOG_INFO, "server.reloaded", "Policy, issuers, keys and certificates were reloaded.",
+        log_write(s->log, LOG_INFO, "server.reloaded",
+                  "Policy, issuers, keys, certificates and revocation lists were reloaded.",
                   L_STR("policy", policy_digest(in_force->policy)));
     } else {
         serve_log_problems(s, &problems);

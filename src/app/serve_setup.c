@@ -8,6 +8,7 @@
 #include "app/passed.h"
 #include "app/routes.h"
 #include "app/serve.h"
+#include "bailiff/clock.h"
 #include "bailiff/file.h"
 
 static const char *storage_folder(struct serving *s)
@@ -212,6 +213,8 @@ void serve_fill_services(struct serving *s)
         .cors_origins = c->cors.origins.items,
         .cors_origin_count = c->cors.origins.count,
         .same_user = config_same_user(c),
+        .client_certificates = config_takes_client_certificates(c),
+        .revocation_lists_until_s = &s->revocation_lists_until_s,
         .revocations = s->revocations,
         .keyring = s->keyring,
         .snapshot_lock = &s->snapshot_lock,
@@ -224,26 +227,18 @@ void serve_fill_services(struct serving *s)
 }
 
 /* ---- the server ---- */
+static void refused(const struct services *services, const struct server_refused *what)
+{
+    refusal_before_chain(services, what->address, what->reason, what->status, what->request_id, what->shown);
+}
+
 bool serve_make_server(struct serving *s, struct fault *fault)
 {
     const struct config *c = s->config;
     struct listener_options *listeners = arena_alloc(&s->arena, c->server.listeners.count * sizeof(*listeners));
 
-    for (size_t i = 0; i < c->server.listeners.count; i++) {
-        const struct config_listener *l = config_listener(c, i);
-
-        listeners[i] = (struct listener_options){
-            .address = l->address,
-            .port = l->port,
-            .tls = l->tls,
-            .certificate_file = l->certificate,
-            .key_file = l->key,
-            .client_ca_file = l->client_ca,
-            .ocsp_file = l->ocsp_file,
-            .proxy_protocol = l->proxy_protocol,
-            .where = arena_printf(&s->arena, "%s:%u", c->file, l->node->line),
-        };
-    }
+    for (size_t i = 0; i < c->server.listeners.count; i++)
+        config_listener_options(c, i, &s->arena, &listeners[i]);
     const struct server_options options = {
         .listeners = listeners,
         .listener_count = c->server.listeners.count,
@@ -269,7 +264,7 @@ bool serve_make_server(struct serving *s, struct fault *fault)
         .services = &s->services,
         .bench_new = bench_new,
         .bench_free = bench_free,
-        .refused = refusal_before_chain,
+        .refused = refused,
         .count_refusal = refusal_count,
         .is_barred = address_is_barred,
         .bench_turn_end = bench_turn_end,
@@ -277,5 +272,24 @@ bool serve_make_server(struct serving *s, struct fault *fault)
         .access_log = c->log.access,
     };
 
-    return server_start(&options, &s->server, fault);
+    if (!server_start(&options, &s->server, fault))
+        return false;
+    serve_look_at_lists(s);
+    return true;
+}
+
+void serve_look_at_lists(struct serving *s)
+{
+    atomic_store(&s->revocation_lists_until_s, server_revocation_lists_until(s->server));
+    s->lists_expired = false;
+}
+
+void serve_watch_lists(struct serving *s)
+{
+    if (s->lists_expired || clock_wall_ms() / 1000 < atomic_load(&s->revocation_lists_until_s))
+        return;
+    s->lists_expired = true;
+    log_write(s->log, LOG_ERROR, "tls.crl",
+              "A revocation list of client_crl has expired: clients with certificates of its CA are refused. Fetch the "
+              "current one, and reload.");
 }

@@ -80,6 +80,7 @@ static int issue(struct call *call, const struct signer *s)
         .key_file = s->key_file,
         .algorithm = s->algorithm,
         .key_id = s->key_id,
+        .certificate_file = call_value(call, "certificate"),
     };
 
     if (roles->count > ROLES_MAX)
@@ -161,6 +162,7 @@ static const struct command_option ISSUE_OPTIONS[] = {
     {"role", "ROLE", false, true, "a role, such as TAIPY_READER; may be given again"},
     {"ttl", "TIME", false, false, "how long it is good (default 1h)"},
     {"audience", "AUDIENCE", false, false, "its aud (default: the configuration's)"},
+    {"certificate", "FILE", false, false, "bind it to this client certificate: it is good with no other"},
     CONFIG_OPTION,
     {"key", "FILE", false, false, "sign with this PEM key or secret instead of the configuration's"},
     {"issuer", "ISSUER", false, false, "its iss, with --key"},

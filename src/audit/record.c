@@ -35,6 +35,7 @@ void audit_draft_clamp(struct audit_draft *draft, struct arena *arena)
         draft->detail = "{\"truncated\":true}";
 #define X(member, max) draft->member = text_clamped(draft->member, (max), arena);
     AUDIT_TEXTS(X)
+    AUDIT_TEXTS_2(X)
 #undef X
     if (draft->count == 0)
         draft->count = 1;
@@ -65,6 +66,13 @@ static void append_number(struct text *t, uint64_t n)
     append_be64(t, n);
 }
 
+static bool is_version_2(const struct audit_draft *draft)
+{
+#define X(member, max) || draft->member
+    return false AUDIT_TEXTS_2(X);
+#undef X
+}
+
 bool audit_hash(const uint8_t previous[static AUDIT_HASH_SIZE], const struct audit_record *record,
                 uint8_t ret_hash[static AUDIT_HASH_SIZE], struct fault *fault)
 {
@@ -72,7 +80,8 @@ bool audit_hash(const uint8_t previous[static AUDIT_HASH_SIZE], const struct aud
     uint8_t hash[EVP_MAX_MD_SIZE];
     unsigned len = 0;
 
-    text_append_str(&t, "bailiff audit 1\n");
+    bool more = is_version_2(&record->draft);
+    text_append_str(&t, more ? "bailiff audit 2\n" : "bailiff audit 1\n");
     text_append(&t, previous, AUDIT_HASH_SIZE);
     append_number(&t, (uint64_t)record->seq);
     append_number(&t, (uint64_t)record->time_ms);
@@ -82,6 +91,11 @@ bool audit_hash(const uint8_t previous[static AUDIT_HASH_SIZE], const struct aud
 #undef X
     append_number(&t, (uint64_t)record->draft.status);
     append_number(&t, record->draft.count ? record->draft.count : 1);
+#define X(member, max) append_text(&t, record->draft.member);
+    if (more) {
+        AUDIT_TEXTS_2(X)
+    }
+#undef X
 
     if (EVP_Digest(t.data, t.len, hash, &len, EVP_sha256(), NULL) != 1 || len != AUDIT_HASH_SIZE)
         return fault_internal(fault, "SHA-256 of audit record %lld failed", (long long)record->seq);

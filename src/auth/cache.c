@@ -283,8 +283,8 @@ static bool still_good(const struct token_cache *c, struct set *set, unsigned wa
     return !is_revoked(c, e->identity, &e->epoch) || refuse(fault, REFUSED_REVOKED);
 }
 
-bool token_cache_check(struct token_cache *c, const struct verifier *v, struct span token, int64_t now_s,
-                       struct identity **ret_identity, struct fault *fault)
+static bool check(struct token_cache *c, const struct verifier *v, struct span token, int64_t now_s,
+                  struct identity **ret_identity, struct fault *fault)
 {
     uint8_t digest[DIGEST_SIZE];
     struct span input, signature;
@@ -302,5 +302,17 @@ bool token_cache_check(struct token_cache *c, const struct verifier *v, struct s
     }
     set->used[way] = ++c->clock;
     *ret_identity = identity_ref(set->entries[way].identity);
+    return true;
+}
+
+bool token_cache_check(struct token_cache *c, const struct verifier *v, struct span token,
+                       const struct certificate *presented, int64_t now_s, struct identity **ret_identity,
+                       struct fault *fault)
+{
+    own(identity_unrefp) struct identity *identity = NULL;
+
+    if (!check(c, v, token, now_s, &identity, fault) || !binding_holds(identity, presented, fault))
+        return false;
+    *ret_identity = give(identity);
     return true;
 }

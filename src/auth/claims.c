@@ -118,9 +118,22 @@ static bool judge_type(enum token_profile profile, const char *type, struct faul
     return refuse(fault, REFUSED_TYPE);
 }
 
+/* cnf (RFC 7800): worthless to whoever lacks the key that it names. Of the ways to name one only the client certificate's digest
+ * (RFC 8705 §3.1) can be checked here, and that must be all it says. Absent, it is fine, and *out is left alone. */
+static bool confirmation_read(const struct value *cnf, uint8_t out[static CERTIFICATE_DIGEST_SIZE])
+{
+    const struct value *thumbprint = cnf ? value_member(cnf, SPAN("x5t#S256")) : NULL;
+    size_t len = 0;
+
+    if (!cnf)
+        return true;
+    return thumbprint && thumbprint == cnf->first && !thumbprint->next && thumbprint->type == VALUE_STRING &&
+           base64url_decode(thumbprint->text, out, CERTIFICATE_DIGEST_SIZE, &len) && len == CERTIFICATE_DIGEST_SIZE;
+}
+
 static bool judge_use(const struct issuer *issuer, const struct value *claims, struct fault *fault)
 {
-    if (value_member(claims, SPAN("cnf"))) /* RFC 7800: worthless to whoever lacks its key, which we cannot see */
+    if (!confirmation_read(value_member(claims, SPAN("cnf")), (uint8_t[CERTIFICATE_DIGEST_SIZE]){0}))
         return refuse(fault, REFUSED_CONFIRMATION);
     if (issuer->require_token_use && !str_eq(value_text(value_member(claims, SPAN("token_use"))), "access"))
         return refuse(fault, REFUSED_USE);
@@ -174,6 +187,9 @@ bool claims_identity(const struct issuer *issuer, const struct value *claims, st
     identity->client = copy_claim(claims, SPAN("client_id"));
     if (!identity->client)
         identity->client = copy_claim(claims, SPAN("azp"));
+    identity->bound = value_member(claims, SPAN("cnf")) != NULL;
+    if (!confirmation_read(value_member(claims, SPAN("cnf")), identity->bound_to))
+        return refuse(fault, REFUSED_CONFIRMATION);
     identity->issued_at_s = judged_time(claims, SPAN("iat"));
     identity->expires_at_s = judged_time(claims, SPAN("exp"));
     *ret_identity = give(identity);

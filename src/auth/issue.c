@@ -4,6 +4,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include "auth/key_files.h"
 #include "auth/plain.h"
@@ -134,7 +135,34 @@ static bool read_signer(const struct token_request *r, struct signer *s, struct 
     return ok;
 }
 
-static void write_claims(const struct token_request *r, int64_t now_s, struct text *out)
+static void x509_freep(X509 **certificate)
+{
+    X509_free(*certificate);
+}
+
+/* x5t#S256 of the certificate that the token shall be bound to; empty: none. */
+static bool read_thumbprint(const struct token_request *r, struct text *out, struct fault *fault)
+{
+    own(text_done) struct text pem = {0};
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+
+    if (!r->certificate_file)
+        return true;
+    if (!file_read(r->certificate_file, PEM_SIZE_MAX, &pem, fault))
+        return false;
+    ERR_set_mark();
+    own(bio_freep) BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+    own(x509_freep) X509 *certificate = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
+    bool ok = certificate && X509_digest(certificate, EVP_sha256(), digest, &len) == 1;
+    ERR_pop_to_mark();
+    if (!ok)
+        return fault_set(fault, FAULT_INVALID, "%s: it holds no certificate in PEM.", r->certificate_file);
+    base64url_encode(digest, len, out);
+    return true;
+}
+
+static void write_claims(const struct token_request *r, const struct text *thumbprint, int64_t now_s, struct text *out)
 {
     char id[UUID_TEXT_SIZE];
 
@@ -147,6 +175,12 @@ static void write_claims(const struct token_request *r, int64_t now_s, struct te
     jw_member_int(out, "exp", now_s + r->ttl_s);
     jw_member_string(out, "jti", id);
     jw_member_string(out, "token_use", "access");
+    if (thumbprint->len > 0) {
+        jw_key(out, "cnf");
+        jw_open(out, '{');
+        jw_member_string(out, "x5t#S256", thumbprint->data);
+        jw_close(out, '}');
+    }
     jw_key(out, "roles");
     jw_open(out, '[');
     for (size_t i = 0; i < r->role_count; i++)
@@ -158,12 +192,13 @@ static void write_claims(const struct token_request *r, int64_t now_s, struct te
 bool token_issue(const struct token_request *request, int64_t now_s, char **ret_token, struct fault *fault)
 {
     own(signer_done) struct signer signer = {0};
-    own(text_done) struct text claims = {0};
+    own(text_done) struct text claims = {0}, thumbprint = {0};
     own(jwt_freep) jwt_t *jwt = NULL;
 
-    if (!check_request(request, fault) || !read_signer(request, &signer, fault))
+    if (!check_request(request, fault) || !read_signer(request, &signer, fault) ||
+        !read_thumbprint(request, &thumbprint, fault))
         return false;
-    write_claims(request, now_s, &claims);
+    write_claims(request, &thumbprint, now_s, &claims);
     jwt_alg_t algorithm = jwt_str_alg(jwt_algorithm_name(signer.algorithm));
     if (algorithm == JWT_ALG_INVAL || jwt_new(&jwt) != 0 ||
         jwt_set_alg(jwt, algorithm, (const unsigned char *)signer.key.data, (int)signer.key.len) != 0 ||

@@ -25,6 +25,8 @@
     X(REFUSED_KEY_ALGORITHM, "wrong algorithm", "The algorithm of the token is not that of its key.")                  \
     X(REFUSED_SIGNATURE, "bad signature", "The signature of the token is not valid.")                                  \
     X(REFUSED_CONFIRMATION, "sender-constrained", "The token is bound to a key that cannot be checked here (cnf).")    \
+    X(REFUSED_NO_CERTIFICATE, "no client certificate", "The token is good only with its client certificate.")          \
+    X(REFUSED_OTHER_CERTIFICATE, "other client certificate", "The token is bound to another client certificate.")      \
     X(REFUSED_NO_EXPIRY, "missing expiry", "The token does not say when it expires (exp).")                            \
     X(REFUSED_TIME, "malformed time", "A time in the token (exp, nbf, iat) is not a sensible number.")                 \
     X(REFUSED_EXPIRED, "expired", "The token has expired.")                                                            \

@@ -5,6 +5,8 @@
  * leaves this file before its signature was found good. */
 #include "auth/verifier.h"
 
+#include <openssl/crypto.h>
+
 #include "auth/claims.h"
 #include "auth/jws.h"
 #include "auth/refusal.h"
@@ -148,14 +150,27 @@ bool verifier_judge(const struct verifier *v, struct span token, const struct be
     return true;
 }
 
-bool verifier_check(const struct verifier *v, struct span token, int64_t now_s, struct identity **ret_identity,
-                    struct fault *fault)
+bool binding_holds(const struct identity *identity, const struct certificate *presented, struct fault *fault)
+{
+    if (!identity->bound)
+        return true;
+    if (!presented)
+        return refuse(fault, REFUSED_NO_CERTIFICATE);
+    return CRYPTO_memcmp(identity->bound_to, presented->digest, CERTIFICATE_DIGEST_SIZE) == 0 ||
+           refuse(fault, REFUSED_OTHER_CERTIFICATE);
+}
+
+bool verifier_check(const struct verifier *v, struct span token, const struct certificate *presented, int64_t now_s,
+                    struct identity **ret_identity, struct fault *fault)
 {
     struct judgement judgement;
 
     if (!verifier_judge(v, token, NULL, now_s, &judgement, fault))
         return false;
-    *ret_identity = judgement.identity;
+    own(identity_unrefp) struct identity *identity = judgement.identity;
+    if (!binding_holds(identity, presented, fault))
+        return false;
+    *ret_identity = give(identity);
     return true;
 }
 

@@ -34,4 +34,9 @@ struct bench_of_cache {
 must_check bool verifier_judge(const struct verifier *v, struct span token, const struct bench_of_cache *bench,
                                int64_t now_s, struct judgement *ret, struct fault *fault);
 
+/* Is the token presented with the certificate that it is bound to, if it is? Asked anew for each request: what was remembered of a
+ * token says nothing about the connection that it comes by. */
+must_check bool binding_holds(const struct identity *identity, const struct certificate *presented,
+                              struct fault *fault);
+
 #endif

@@ -1,14 +1,61 @@
 /* Who the caller is, and where its tokens come from. */
 #include "bailiff/handlers.h"
 
-static void put_permissions(struct text *json, const struct policy *policy, const struct identity *identity)
+static void put_certificate(struct text *json, const struct exchange *x)
+{
+    const struct certificate *c = x->certificate;
+
+    jw_key(json, "certificate");
+    if (!c) {
+        jw_null(json);
+        return;
+    }
+    jw_open(json, '{');
+    jw_member_string(json, "subject", c->subject);
+    jw_member_string(json, "issuer", c->issuer);
+    jw_member_string(json, "serial", c->serial);
+    jw_member_string(json, "sha256", c->fingerprint);
+    jw_member_string(json, "x5t#S256", c->thumbprint);
+    jw_member_time(json, "not_before", c->not_before_s * 1000);
+    jw_member_time(json, "not_after", c->not_after_s * 1000);
+    jw_member_bool(json, "token_bound", x->identity->bound);
+    jw_close(json, '}');
+}
+
+/* What the caller's roles would give with more proof than there is. */
+static void put_withheld(struct text *json, const struct exchange *x)
+{
+    const struct identity *i = x->identity;
+    permission_set held = policy_identity_permissions(x->snapshot->policy, i, proof_of(i, x->certificate));
+
+    jw_key(json, "withheld");
+    jw_open(json, '[');
+    for (unsigned p = PERM_ANY + 1; p < PERM_COUNT; p++) {
+        struct decision decision;
+        struct scope scope;
+        if (held & PERMISSION_BIT(p))
+            continue;
+        policy_decide(x->snapshot->policy, i, proof_of(i, x->certificate), (enum permission)p, &decision, &scope);
+        if (decision.wanting == PROOF_TOKEN)
+            continue;
+        jw_open(json, '{');
+        jw_member_string(json, "permission", permission_name((enum permission)p));
+        jw_member_string(json, "role", decision.role);
+        jw_member_string(json, "requires", proof_name(decision.wanting));
+        jw_close(json, '}');
+    }
+    jw_close(json, ']');
+}
+
+static void put_permissions(struct text *json, const struct policy *policy, const struct identity *identity,
+                            enum proof proof)
 {
     jw_key(json, "permissions");
     jw_open(json, '[');
     for (unsigned p = PERM_ANY + 1; p < PERM_COUNT; p++) {
         bool open = false;
         for (size_t r = 0; r < identity->role_count; r++) {
-            if (!(policy_role_permissions(policy, identity->roles[r]) & PERMISSION_BIT(p)))
+            if (!(policy_role_permissions(policy, identity->roles[r], proof) & PERMISSION_BIT(p)))
                 continue;
             if (!open) {
                 jw_open(json, '{');
@@ -46,7 +93,9 @@ enum flow auth_me(struct exchange *x)
     for (size_t r = 0; r < i->role_count; r++)
         jw_string(&json, i->roles[r]);
     jw_close(&json, ']');
-    put_permissions(&json, x->snapshot->policy, i);
+    put_certificate(&json, x);
+    put_permissions(&json, x->snapshot->policy, i, proof_of(i, x->certificate));
+    put_withheld(&json, x);
     jw_close(&json, '}');
     return exchange_answer_json(x, 200, &json);
 }
@@ -74,6 +123,7 @@ enum flow resource_metadata(struct exchange *x)
     jw_close(&json, ']');
     jw_key(&json, "bearer_methods_supported");
     jw_raw(&json, "[\"header\"]", strlen("[\"header\"]"));
+    jw_member_bool(&json, "tls_client_certificate_bound_access_tokens", s->client_certificates);
     jw_member_string(&json, "resource_name", "bailiff");
     jw_close(&json, '}');
     return exchange_answer_json(x, 200, &json);

@@ -73,14 +73,15 @@ static enum flow answer(struct exchange *x, enum permission needed)
     struct text json = {0};
     own(text_done) struct text roles = {0};
 
-    policy_decide(x->snapshot->policy, x->identity, needed, &decision, &scope);
+    policy_decide(x->snapshot->policy, x->identity, proof_of(x->identity, x->certificate), needed, &decision, &scope);
     if (needed > PERM_ANY)
         policy_roles_granting(x->snapshot->policy, needed, &roles);
     jw_open(&json, '{');
     jw_member_bool(&json, "allowed", decision.allowed);
     jw_member_string(&json, "permission", permission_name(needed));
     jw_member_string(&json, "reason", decision.reason);
-    jw_member_string(&json, "granted_by", decision.role);
+    jw_member_string(&json, "granted_by", decision.allowed ? decision.role : NULL);
+    jw_member_string(&json, "requires", decision.wanting != PROOF_TOKEN ? proof_name(decision.wanting) : NULL);
     jw_key(&json, "roles_that_grant");
     jw_open(&json, '[');
     struct span rest = text_span(&roles), role;

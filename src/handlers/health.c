@@ -15,7 +15,8 @@ static bool may_see_details(const struct exchange *x)
     struct decision decision;
     struct scope scope;
 
-    policy_decide(x->snapshot->policy, x->identity, HEALTH_DETAILS, &decision, &scope);
+    policy_decide(x->snapshot->policy, x->identity, proof_of(x->identity, x->certificate), HEALTH_DETAILS, &decision,
+                  &scope);
     return decision.allowed;
 }
 
@@ -51,6 +52,23 @@ static void put_keys(struct text *json, const struct services *s, struct arena *
     }
 }
 
+/* Its clients are kept out, but others need not be: no reason to send everybody elsewhere. */
+static void put_revocation_lists(struct text *json, const struct services *s)
+{
+    int64_t until_s = s->revocation_lists_until_s ? atomic_load(s->revocation_lists_until_s) : INT64_MAX;
+    bool good = clock_wall_ms() / 1000 < until_s;
+
+    if (until_s == INT64_MAX)
+        return;
+    jw_open(json, '{');
+    jw_member_string(json, "check", "client_crl");
+    jw_member_string(json, "status", good ? "ok" : "failed");
+    jw_member_string(json, "reason",
+                     good ? NULL : "A revocation list has expired: clients with certificates of its CA are refused.");
+    jw_member_time(json, "good_until", until_s * 1000);
+    jw_close(json, '}');
+}
+
 static void put_details(struct text *json, const struct services *s, bool store_ok, const struct fault *store_fault,
                         const struct jobs_health *jobs, struct arena *arena)
 {
@@ -62,6 +80,7 @@ static void put_details(struct text *json, const struct services *s, bool store_
     put_check(json, "runner", jobs->runner_connected,
               jobs->runner_connected ? NULL : "The runner process is not connected.");
     put_keys(json, s, arena);
+    put_revocation_lists(json, s);
     jw_close(json, ']');
     jw_member_int(json, "jobs_running", jobs->running);
     jw_key(json, "warnings");

@@ -89,6 +89,8 @@ static void write_refusal(struct text *out, const struct decision *decision, con
                 jw_string_len(out, role.data, role.len);
         jw_close(out, ']');
     }
+    if (decision->wanting != PROOF_TOKEN)
+        jw_member_string(out, "requires", proof_name(decision->wanting));
     if (decision->id[0])
         jw_member_string(out, "decision_id", decision->id);
 }

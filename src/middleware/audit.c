@@ -33,6 +33,10 @@ void audit_draft_fill(const struct exchange *x, struct arena *arena, struct audi
     draft->reason =
         x->fault.kind != FAULT_NONE ? arena_strdup(arena, x->fault.detail) : arena_strdup(arena, x->decision.reason);
     draft->status = x->response.status;
+    if (x->certificate) {
+        draft->certificate = arena_strdup(arena, x->certificate->fingerprint);
+        draft->certificate_subject = arena_strdup(arena, x->certificate->subject);
+    }
     if (x->identity) {
         draft->issuer = arena_strdup(arena, x->identity->issuer);
         draft->subject = arena_strdup(arena, x->identity->subject);

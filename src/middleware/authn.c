@@ -61,8 +61,8 @@ static enum flow refuse_token(struct exchange *x, const struct fault *fault)
 
 static bool judge(struct exchange *x, struct span token, struct fault *fault)
 {
-    return token_cache_check(x->bench->tokens, x->snapshot->verifier, token, clock_wall_ms() / 1000, &x->identity,
-                             fault);
+    return token_cache_check(x->bench->tokens, x->snapshot->verifier, token, x->certificate, clock_wall_ms() / 1000,
+                             &x->identity, fault);
 }
 
 /* The token itself; the head was judged before. */

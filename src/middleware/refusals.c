@@ -185,18 +185,40 @@ static bool submit(struct store *store, struct change *change)
     return false;
 }
 
+/* Whose it is was not proved: so it is a detail, and not the record's certificate. */
+static const char *shown_detail(const struct certificate *c, struct arena *arena)
+{
+    own(text_done) struct text json = {0};
+
+    jw_open(&json, '{');
+    jw_key(&json, "shown");
+    jw_open(&json, '{');
+    jw_member_string(&json, "sha256", c->fingerprint);
+    jw_member_string(&json, "subject", c->subject);
+    jw_member_string(&json, "issuer", c->issuer);
+    jw_member_string(&json, "serial", c->serial);
+    jw_close(&json, '}');
+    jw_close(&json, '}');
+    return arena_strndup(arena, json.data, json.len);
+}
+
 void refusal_before_chain(const struct services *services, const char *address, const char *reason, int status,
-                          const char *request_id)
+                          const char *request_id, const struct certificate *shown)
 {
     struct caller caller;
 
     caller_fill(&caller, NULL, address, reason);
-    if (!ledger_note(services->refusals, &caller, request_id ? services->limits.refusals_recorded_a_minute : 0))
+    if (!ledger_note(services->refusals, &caller,
+                     request_id || shown ? services->limits.refusals_recorded_a_minute : 0))
         return;
     struct change *change = refusal_change(services->refusals, &caller, 1);
     change->audit.address = arena_strdup(&change->arena, address);
     change->audit.request_id = arena_strdup(&change->arena, request_id);
     change->audit.status = status;
+    if (!request_id)
+        change->audit.action = "connection.refuse";
+    if (shown)
+        change->audit.detail = shown_detail(shown, &change->arena);
     if (!submit(services->store, change)) {
         struct refusal_ledger *l = services->refusals;
         pthread_mutex_lock(&l->mutex);

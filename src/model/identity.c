@@ -21,6 +21,13 @@ void identity_unref(struct identity *i)
     free(i);
 }
 
+enum proof proof_of(const struct identity *identity, const struct certificate *certificate)
+{
+    if (!certificate)
+        return PROOF_TOKEN;
+    return identity && identity->bound ? PROOF_BOUND_TOKEN : PROOF_CERTIFICATE;
+}
+
 bool scope_allows(const struct scope *scope, const char *owner_id)
 {
     (void)owner_id; /* the seam for grants on parts of the store: today a grant is for everything */

@@ -6,6 +6,7 @@ static const char *const job_names[] = {JOB_STATUSES(X)};
 static const char *const submission_names[] = {SUBMISSION_STATUSES(X)};
 static const char *const scope_names[] = {SCOPES(X)};
 static const char *const storage_names[] = {STORAGE_TYPES(X)};
+static const char *const proof_names[] = {PROOFS(X)};
 #undef X
 
 static bool find(const char *const *names, size_t count, struct span s, unsigned *ret)
@@ -37,6 +38,20 @@ const char *data_scope_name(enum data_scope s)
 const char *storage_type_name(enum storage_type s)
 {
     return storage_names[s];
+}
+
+const char *proof_name(enum proof p)
+{
+    return proof_names[p];
+}
+
+bool proof_parse(struct span s, enum proof *ret)
+{
+    unsigned value;
+    if (!find(proof_names, ARRAY_LEN(proof_names), s, &value))
+        return false;
+    *ret = (enum proof)value;
+    return true;
 }
 
 bool job_status_parse(struct span s, enum job_status *ret)

@@ -78,64 +78,100 @@ static const struct role *find(const struct policy *policy, const char *name)
     return NULL;
 }
 
-permission_set policy_role_permissions(const struct policy *policy, const char *role)
+permission_set policy_role_permissions(const struct policy *policy, const char *role, enum proof proof)
 {
     const struct role *found = find(policy, role);
 
-    return found ? found->permissions : 0;
+    return found && (unsigned)proof < PROOF_COUNT ? found->given[proof] : 0;
 }
 
-permission_set policy_identity_permissions(const struct policy *policy, const struct identity *identity)
+permission_set policy_identity_permissions(const struct policy *policy, const struct identity *identity,
+                                           enum proof proof)
 {
     permission_set permissions = 0;
 
     for (size_t i = 0; identity && i < identity->role_count; i++)
-        permissions |= policy_role_permissions(policy, identity->roles[i]);
+        permissions |= policy_role_permissions(policy, identity->roles[i], proof);
     return permissions;
 }
 
-/* The first of the caller's roles that grants it, or NULL. */
-static const struct role *granting_role(const struct policy *policy, const struct identity *identity,
-                                        enum permission needed)
+static enum proof wanted_by(const struct role *role, enum permission p)
 {
-    for (size_t i = 0; i < identity->role_count; i++) {
-        const struct role *role = find(policy, identity->roles[i]);
-        if (role && role->permissions & PERMISSION_BIT(needed))
-            return role;
-    }
-    return NULL;
+    unsigned proof = PROOF_TOKEN;
+
+    while (proof < PROOF_COUNT && !(role->given[proof] & PERMISSION_BIT(p)))
+        proof++;
+    return (enum proof)proof;
 }
 
-static bool decide(const struct policy *policy, const struct identity *identity, enum permission needed,
-                   const char **ret_reason, const char **ret_role)
+enum proof policy_role_wants(const struct policy *policy, const char *role, enum permission p)
+{
+    const struct role *found = find(policy, role);
+
+    return found && (unsigned)p < PERM_COUNT ? wanted_by(found, p) : PROOF_COUNT;
+}
+
+/* The first of the caller's roles that grants it with this much proof; else the one that wants the least more, or NULL. */
+static const struct role *granting_role(const struct policy *policy, const struct identity *identity,
+                                        enum permission needed, enum proof proof, enum proof *ret_wanted)
+{
+    const struct role *best = NULL;
+
+    *ret_wanted = PROOF_COUNT;
+    for (size_t i = 0; i<identity->role_count && * ret_wanted> proof; i++) {
+        const struct role *role = find(policy, identity->roles[i]);
+        enum proof wanted = role ? wanted_by(role, needed) : PROOF_COUNT;
+        if (wanted < *ret_wanted) {
+            *ret_wanted = wanted;
+            best = role;
+        }
+    }
+    return best;
+}
+
+static bool decide_by_roles(const struct policy *policy, const struct identity *identity, enum proof proof,
+                            enum permission needed, struct decision *ret)
+{
+    enum proof wanted;
+    const struct role *role = granting_role(policy, identity, needed, proof, &wanted);
+
+    ret->role = role ? role->name : NULL;
+    ret->reason = !role                         ? "no role grants it"
+                  : wanted <= proof             ? "granted"
+                  : wanted == PROOF_CERTIFICATE ? "the role needs a client certificate"
+                                                : "the role needs a token bound to the client certificate";
+    if (role && wanted > proof)
+        ret->wanting = wanted;
+    return role && wanted <= proof;
+}
+
+static bool decide(const struct policy *policy, const struct identity *identity, enum proof proof,
+                   enum permission needed, struct decision *ret)
 {
     if (needed == PERM_PUBLIC) {
-        *ret_reason = "public";
+        ret->reason = "public";
         return true;
     }
     if (needed == PERM_NONE || (unsigned)needed >= PERM_COUNT) {
-        *ret_reason = "nobody may do this"; /* a route without a permission: administrators included */
+        ret->reason = "nobody may do this"; /* a route without a permission: administrators included */
         return false;
     }
     if (!identity) {
-        *ret_reason = "not authenticated";
+        ret->reason = "not authenticated";
         return false;
     }
     if (needed == PERM_ANY) {
-        *ret_reason = "authenticated";
+        ret->reason = "authenticated";
         return true;
     }
-    const struct role *role = granting_role(policy, identity, needed);
-    *ret_reason = role ? "granted" : "no role grants it";
-    *ret_role = role ? role->name : NULL;
-    return role != NULL;
+    return decide_by_roles(policy, identity, proof, needed, ret);
 }
 
-void policy_decide(const struct policy *policy, const struct identity *identity, enum permission needed,
-                   struct decision *ret_decision, struct scope *ret_scope)
+void policy_decide(const struct policy *policy, const struct identity *identity, enum proof proof,
+                   enum permission needed, struct decision *ret_decision, struct scope *ret_scope)
 {
     *ret_decision = (struct decision){.permission = needed};
-    ret_decision->allowed = decide(policy, identity, needed, &ret_decision->reason, &ret_decision->role);
+    ret_decision->allowed = decide(policy, identity, proof, needed, ret_decision);
     ret_scope->everything = ret_decision->allowed;
 }
 
@@ -146,7 +182,7 @@ void policy_roles_granting(const struct policy *policy, enum permission p, struc
     if (p <= PERM_ANY || p >= PERM_COUNT)
         return;
     for (size_t i = 0; i < policy->role_count; i++) {
-        if (policy->roles[i].permissions & PERMISSION_BIT(p)) {
+        if (policy->roles[i].given[PROOF_COUNT - 1] & PERMISSION_BIT(p)) {
             text_append_str(out, blank);
             text_append_str(out, policy->roles[i].name);
             blank = " ";
@@ -162,6 +198,14 @@ size_t policy_role_count(const struct policy *policy)
 const char *policy_role_name(const struct policy *policy, size_t index)
 {
     return index < policy->role_count ? policy->roles[index].name : NULL;
+}
+
+enum proof policy_role_requires(const struct policy *policy, size_t index, unsigned *ret_line)
+{
+    if (index >= policy->role_count)
+        return PROOF_TOKEN;
+    *ret_line = policy->roles[index].line;
+    return policy->roles[index].require;
 }
 
 const char *policy_digest(const struct policy *policy)

@@ -164,9 +164,25 @@ static bool read_includes(struct reader *r, struct role *role)
     }
 }
 
+static bool read_require(struct reader *r, struct role *role)
+{
+    const char *names[PROOF_COUNT];
+
+    if (!expect(r, YAML_SCALAR, "require", "client_certificate or certificate_bound_token"))
+        return false;
+    if (proof_parse(r->yaml.text, &role->require) && role->require != PROOF_TOKEN)
+        return true;
+    for (unsigned p = PROOF_TOKEN + 1; p < PROOF_COUNT; p++)
+        names[p - 1] = proof_name((enum proof)p);
+    const char *word = shown(r, r->yaml.text);
+    const char *hint = did_you_mean(r, word, names, PROOF_COUNT - 1);
+    return refuse(r, r->yaml.line, "role %s: require: %s is not known%s", role->name, word,
+                  hint[0] ? hint : "; there are client_certificate and certificate_bound_token.");
+}
+
 static bool read_role(struct reader *r, struct role *role)
 {
-    static const char *const KEYS[] = {"description", "includes", "permissions"};
+    static const char *const KEYS[] = {"description", "includes", "permissions", "require"};
     unsigned seen = 0;
     size_t key = 0;
 
@@ -186,6 +202,10 @@ static bool read_role(struct reader *r, struct role *role)
             break;
         case 2:
             if (!read_permissions(r, role))
+                return false;
+            break;
+        case 3:
+            if (!read_require(r, role))
                 return false;
             break;
         default:
@@ -285,6 +305,8 @@ static bool resolve(struct policy *policy, struct role *role, const char *file, 
     if (role->state == ROLE_RESOLVED)
         return true;
     role->state = ROLE_RESOLVING;
+    for (unsigned p = role->require; p < PROOF_COUNT; p++)
+        role->given[p] = role->permissions;
     for (const struct include *include = role->includes; include; include = include->next) {
         struct role *other = find(policy, include->role);
         if (!other)
@@ -298,7 +320,8 @@ static bool resolve(struct policy *policy, struct role *role, const char *file, 
                              include->line, role->name, other->name, role->name);
         if (!resolve(policy, other, file, fault))
             return false;
-        role->permissions |= other->permissions;
+        for (unsigned p = role->require; p < PROOF_COUNT; p++)
+            role->given[p] |= other->given[p];
     }
     role->state = ROLE_RESOLVED;
     return true;

@@ -15,7 +15,10 @@ struct include {
 struct role {
     const char *name;
     unsigned line;
-    permission_set permissions; /* its own; once resolved, those of what it includes, too */
+    permission_set permissions; /* its own, as written */
+    enum proof require;         /* less than this, and the role gives nothing */
+    /* Once resolved: what it gives, with what it includes, to who has proved that much. More proof never gives less. */
+    permission_set given[PROOF_COUNT];
     struct include *includes;
     enum { ROLE_READ, ROLE_RESOLVING, ROLE_RESOLVED } state;
 };

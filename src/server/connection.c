@@ -51,6 +51,9 @@ static void connection_on_close(void *arg)
 {
     struct connection *c = arg;
 
+    c->ssl = NULL; /* the socket's, and gone with it */
+    if (h2o_linklist_is_linked(&c->certified_link))
+        h2o_linklist_unlink(&c->certified_link);
     budget_give_back_body(c->loop->server, &c->body_reserved);
     if (c->linger_fd >= 0 && !c->loop->draining) {
         begin_lingering(c);
@@ -68,6 +71,7 @@ static void connection_on_close(void *arg)
     if (h2o_timeout_is_linked(&c->patience))
         h2o_timeout_unlink(&c->patience);
     tls_unref(c->tls);
+    certificate_free(c->certificate);
     free(c);
 }
 

@@ -39,12 +39,19 @@ static void on_tls(h2o_socket_t *socket, const char *error)
 {
     struct connection *c = socket->on_close.data;
 
+    if (error && c->certificate_fault) {
+        record_client_refusal(c, c->certificate_fault, false);
+        h2o_socket_close(socket);
+        return;
+    }
     if (error) {
         refuse(c, REFUSED_HANDSHAKE, error);
         return;
     }
+    if (c->listener->options.client_ca_file && !clients_admit(c))
+        return;
     handshake_over(c);
-    connection_serve(c, c->listener->options.client_ca_file && tls_is_http2(socket));
+    connection_serve(c, listener_offers_http2(&c->listener->options) && tls_is_http2(socket));
 }
 
 /* The address is known: may it have a connection? If it may not, the connection is gone. */

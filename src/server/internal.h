@@ -29,6 +29,9 @@ struct tls {
     unsigned char *staple;       /* OCSP response, or NULL */
     size_t staple_len;
     time_t staple_until;
+    STACK_OF(X509) * client_cas; /* whose certificates clients may show; NULL: none are taken */
+    STACK_OF(X509_CRL) * crls;   /* of them; NULL: none are looked at */
+    int64_t lists_until_s;       /* when the first of them expires; INT64_MAX: never */
 };
 
 struct listener {
@@ -94,6 +97,8 @@ struct loop {
     h2o_timeout_t idle_timeout, head_timeout, body_timeout, write_timeout;
 
     h2o_linklist_t connections, exchanges, handshakes /* oldest first */;
+    h2o_linklist_t certified, unchecked; /* connections with a client certificate; those to be verified again */
+    h2o_timeout_entry_t client_check, client_tick;
     unsigned handshake_count;
     size_t connection_count;
     void (*http2_stream_reset)(struct st_h2o_http2_conn_t *conn,
@@ -107,7 +112,7 @@ struct loop {
     pthread_mutex_t wake_lock;
     bool awake; /* the receiver exists */
     bool woken; /* `message` is on its way */
-    bool stop_asked;
+    bool stop_asked, check_clients_asked;
     h2o_multithread_receiver_t receiver;
     h2o_multithread_message_t message;
 
@@ -144,6 +149,13 @@ struct connection {
     struct client refusal_client;
     enum server_refusal refusal;
     unsigned resets; /* HTTP/2 streams aborted */
+    /* Where clients have certificates: */
+    SSL *ssl;                        /* the socket's, once the handshake is done */
+    struct certificate *certificate; /* the client's; before it is admitted: what it showed, and was refused for */
+    const char *certificate_fault;   /* static: why it was refused */
+    int64_t certificate_until_s;     /* when it, its chain or a revocation list expires */
+    h2o_linklist_t certified_link;
+    bool distrusted; /* its certificate is not good any more: nothing more is executed */
 };
 
 struct server_exchange {
@@ -175,11 +187,44 @@ must_check bool tls_new(const struct listener_options *options, struct ticket_ke
                         struct tls **ret_tls, struct fault *fault);
 struct tls *tls_ref(struct tls *tls);
 void tls_unref(struct tls *tls); /* NULL ok */
+static inline void tls_unrefp(struct tls **tls)
+{
+    tls_unref(*tls);
+}
+/* Faults that say where a file was named; false. */
+bool tls_at(const struct listener_options *options, struct fault *cause, struct fault *fault);
+bool tls_bad_file(const struct listener_options *options, const char *file, const char *what, struct fault *fault);
 bool tls_is_http2(h2o_socket_t *socket);
 
 /* ---- staple.c ---- */
 must_check bool staple_load(struct tls *tls, const struct listener_options *options, struct log *log,
                             struct fault *fault);
+
+/* ---- clients.c: certificates of clients ---- */
+must_check bool clients_load(struct tls *tls, const struct listener_options *options, struct log *log,
+                             struct fault *fault);
+/* After the handshake: the client's certificate is there, verified by what is in force. False: the connection is gone. */
+must_check bool clients_admit(struct connection *c);
+void clients_check_all(
+    struct loop *loop);                /* what they are verified by has changed: ends those that would not be let in */
+void clients_begin(struct loop *loop); /* ends those whose certificate expires */
+void clients_end(struct loop *loop);
+/* HTTP/2 is for clients that have proved who they are: libh2o's is not safe to offer to strangers. */
+static inline bool listener_offers_http2(const struct listener_options *options)
+{
+    return options->client_ca_file && !options->client_certificate_optional;
+}
+
+/* ---- crl.c ---- */
+must_check bool crl_load(struct tls *tls, const struct listener_options *options, struct log *log, struct fault *fault);
+/* Until when a verified chain can be relied on. */
+int64_t crl_good_until(const struct tls *tls, STACK_OF(X509) * chain);
+
+/* ---- certificate.c ---- */
+struct certificate *certificate_new(X509 *x);  /* NULL: OpenSSL has no memory */
+void certificate_free(struct certificate *c);  /* NULL ok */
+char *certificate_name(const X509_NAME *name); /* RFC 4514, ASCII, bounded */
+int64_t asn1_time_s(const ASN1_TIME *time);    /* 0: none */
 
 /* ---- tickets.c ---- */
 struct ticket_keys *ticket_keys_new(unsigned period_ms);
@@ -191,8 +236,9 @@ must_check bool ticket_keys_use(SSL_CTX *context); /* whose app data is a struct
 void loop_init(struct loop *loop, struct server *server, unsigned index);
 /* Makes the thread; when it is ready, or why not, is told under server->lock. */
 must_check bool loop_start(struct loop *loop, struct fault *fault);
-void loop_ask_stop(struct loop *loop); /* any thread */
-void loop_done(struct loop *loop);     /* after its thread has ended */
+void loop_ask_stop(struct loop *loop);          /* any thread */
+void loop_ask_check_clients(struct loop *loop); /* any thread */
+void loop_done(struct loop *loop);              /* after its thread has ended */
 void loop_log(struct loop *loop, enum log_level level, const char *event, const char *message,
               const struct log_field *fields, size_t count);
 
@@ -236,6 +282,8 @@ void budget_give_back_stream(struct server_exchange *e);
 /* Counts and, within bounds, logs. client and request_id may be NULL, status 0. */
 void record_refusal(struct loop *loop, enum server_refusal refusal, const struct client *client, const char *reason,
                     const char *request_id, int status);
+/* A client whose certificate is not good, with what it showed. */
+void record_client_refusal(struct connection *c, const char *reason, bool admitted /* before */);
 void record_begin(struct loop *loop); /* the counted lines, once a second */
 void record_end(struct loop *loop);
 

@@ -229,6 +229,9 @@ void listener_close(struct listener *l, unsigned loops)
     free((char *)l->options.certificate_file);
     free((char *)l->options.key_file);
     free((char *)l->options.client_ca_file);
+    for (size_t i = 0; i < l->options.client_crl_count; i++)
+        free((char *)l->options.client_crl_files[i]);
+    free((char **)l->options.client_crl_files);
     free((char *)l->options.ocsp_file);
     free((char *)l->options.where);
 }

@@ -47,10 +47,13 @@ void loop_log(struct loop *loop, enum log_level level, const char *event, const 
 
 /* ---- waking ---- */
 
-static void loop_wake(struct loop *loop, bool stop)
+enum wake { WAKE_ONLY, WAKE_TO_STOP, WAKE_TO_CHECK_CLIENTS };
+
+static void loop_wake(struct loop *loop, enum wake why)
 {
     pthread_mutex_lock(&loop->wake_lock);
-    loop->stop_asked |= stop;
+    loop->stop_asked |= why == WAKE_TO_STOP;
+    loop->check_clients_asked |= why == WAKE_TO_CHECK_CLIENTS;
     if (loop->awake && !loop->woken) {
         loop->woken = true;
         h2o_multithread_send_message(&loop->receiver, &loop->message);
@@ -60,12 +63,17 @@ static void loop_wake(struct loop *loop, bool stop)
 
 static void on_post(void *arg)
 {
-    loop_wake(arg, false);
+    loop_wake(arg, WAKE_ONLY);
 }
 
 void loop_ask_stop(struct loop *loop)
 {
-    loop_wake(loop, true);
+    loop_wake(loop, WAKE_TO_STOP);
+}
+
+void loop_ask_check_clients(struct loop *loop)
+{
+    loop_wake(loop, WAKE_TO_CHECK_CLIENTS);
 }
 
 /* Within libh2o's turn, so that what the completions write is looked after in the same turn. */
@@ -77,9 +85,12 @@ static void on_wake(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messag
     while (!h2o_linklist_is_empty(messages))
         h2o_linklist_unlink(messages->next);
     loop->woken = false;
-    bool stop = loop->stop_asked;
+    bool stop = loop->stop_asked, check_clients = loop->check_clients_asked;
+    loop->check_clients_asked = false;
     pthread_mutex_unlock(&loop->wake_lock);
 
+    if (check_clients) /* before what has come in is executed */
+        clients_check_all(loop);
     /* Readers let go of their old view first: whoever waited for a change must see it. */
     if (loop->bench)
         loop->server->options.bench_turn_end(loop->bench);
@@ -98,6 +109,8 @@ void loop_init(struct loop *loop, struct server *server, unsigned index)
     h2o_linklist_init_anchor(&loop->connections);
     h2o_linklist_init_anchor(&loop->exchanges);
     h2o_linklist_init_anchor(&loop->handshakes);
+    h2o_linklist_init_anchor(&loop->certified);
+    h2o_linklist_init_anchor(&loop->unchecked);
     loop->inbox = inbox_new(on_post, loop);
 }
 
@@ -162,6 +175,7 @@ static void loop_open(struct loop *loop)
     h2o_context_init(&loop->context, h2o_evloop_create(), &loop->config);
     open_timeouts(loop);
     record_begin(loop);
+    clients_begin(loop);
     loop->accept = (h2o_accept_ctx_t){.ctx = &loop->context, .hosts = loop->config.hosts};
     h2o_multithread_register_receiver(loop->context.queue, &loop->receiver, on_wake);
     pthread_mutex_lock(&loop->wake_lock);
@@ -211,6 +225,7 @@ static void loop_close(struct loop *loop)
     loop->bench = NULL;
     stop_receiving(loop);
     record_end(loop);
+    clients_end(loop);
     flush_lines(loop);
     free(loop->listeners);
     loop->listeners = NULL;

@@ -15,6 +15,7 @@ static const struct refusal_kind {
     [REFUSED_BARRED] = {"connection.refused", "too many refusals of one address", LOG_WARNING},
     [REFUSED_PROXY] = {"connection.refused", "PROXY header", LOG_WARNING, true},
     [REFUSED_HANDSHAKE] = {"tls.handshake_failed", "TLS handshake", LOG_DEBUG, true},
+    [REFUSED_CERTIFICATE] = {"tls.client_refused", "client certificate", LOG_INFO, true},
     [REFUSED_PARSER] = {"request.malformed", "malformed request", LOG_INFO, true},
     [REFUSED_FORWARDED] = {"request.malformed", "X-Forwarded-For", LOG_INFO},
     [REFUSED_SLOW_HEAD] = {"connection.closed", "slow head", LOG_INFO, true},
@@ -43,27 +44,36 @@ static void tell(struct loop *loop, enum server_refusal refusal, const struct cl
     const struct server_options *options = &loop->server->options;
 
     if (options->refused && (request_id || refusal == REFUSED_BARRED))
-        options->refused(options->services, client->address, reason, status, request_id);
+        options->refused(options->services,
+                         &(struct server_refused){client->address, reason, status, request_id, NULL});
     if (options->count_refusal && client && client->own && KINDS[refusal].counts)
         options->count_refusal(options->services, client->address);
+}
+
+/* Counts it. True: it may have a line of its own. */
+static bool has_line(struct loop *loop, enum server_refusal refusal)
+{
+    struct refusal_log *l = &loop->refusal_logs[refusal];
+
+    atomic_fetch_add_explicit(&loop->server->refusals[refusal], 1, memory_order_relaxed);
+    if (l->second != clock_mono_ms() / 1000)
+        log_unlogged(loop, refusal);
+    if (l->lines++ < LINES_A_SECOND)
+        return true;
+    l->unlogged++;
+    return false;
 }
 
 void record_refusal(struct loop *loop, enum server_refusal refusal, const struct client *client, const char *reason,
                     const char *request_id, int status)
 {
-    struct refusal_log *l = &loop->refusal_logs[refusal];
     const struct refusal_kind *kind = &KINDS[refusal];
 
     if (loop->testing)
         return;
-    atomic_fetch_add_explicit(&loop->server->refusals[refusal], 1, memory_order_relaxed);
     tell(loop, refusal, client, reason, request_id, status);
-    if (l->second != clock_mono_ms() / 1000)
-        log_unlogged(loop, refusal);
-    if (l->lines++ >= LINES_A_SECOND) {
-        l->unlogged++;
+    if (!has_line(loop, refusal))
         return;
-    }
     const struct log_field fields[] = {
         L_STR("request_id", request_id),
         status ? L_INT("status", status) : L_STR("status", NULL),
@@ -72,6 +82,33 @@ void record_refusal(struct loop *loop, enum server_refusal refusal, const struct
         L_STR("reason", reason),
     };
     loop_log(loop, kind->level, kind->event, NULL, fields, ARRAY_LEN(fields));
+}
+
+/* Whose connection is ended behind the handshake had a good certificate until then: that is not held against its address. */
+void record_client_refusal(struct connection *c, const char *reason, bool admitted)
+{
+    const struct server_options *options = &c->loop->server->options;
+    const struct refusal_kind *kind = &KINDS[REFUSED_CERTIFICATE];
+    const struct certificate *shown = c->certificate;
+    char text[128];
+
+    snprintf(text, sizeof(text), "client certificate: %s", reason);
+    if (options->refused)
+        options->refused(options->services, &(struct server_refused){c->client.address, text, 0, NULL, shown});
+    if (options->count_refusal && c->client.own && !admitted)
+        options->count_refusal(options->services, c->client.address);
+    if (!has_line(c->loop, REFUSED_CERTIFICATE))
+        return;
+    const struct log_field fields[] = {
+        L_STR("address", c->client.address),
+        L_STR("kind", kind->what),
+        L_STR("reason", reason),
+        L_STR("shown", shown ? shown->fingerprint : NULL),
+        L_STR("shown_subject", shown ? shown->subject : NULL),
+        L_STR("shown_issuer", shown ? shown->issuer : NULL),
+        L_STR("shown_serial", shown ? shown->serial : NULL),
+    };
+    loop_log(c->loop, kind->level, kind->event, NULL, fields, ARRAY_LEN(fields));
 }
 
 static void on_tick(h2o_timeout_entry_t *entry)

@@ -54,6 +54,8 @@ static void log_access(const struct server_exchange *e)
         L_STR("address", x->address),
         L_STR("subject", x->identity ? x->identity->subject : NULL),
         L_STR("issuer", x->identity ? x->identity->issuer : NULL),
+        L_STR("certificate", x->certificate ? x->certificate->fingerprint : NULL),
+        L_STR("certificate_subject", x->certificate ? x->certificate->subject : NULL),
         L_STR("protocol", e->req->version >= 0x200   ? "HTTP/2"
                           : e->req->version == 0x101 ? "HTTP/1.1"
                                                      : "HTTP/1.0"),
@@ -144,6 +146,7 @@ static struct exchange *exchange_make(h2o_req_t *req, struct connection *c, cons
     x->address_own = client->own;
     x->proxied = c->trusted;
     x->secure = c->tls != NULL;
+    x->certificate = c->certificate;
     x->answer = answer_exchange;
     x->server_data = e;
     x->started_us = clock_mono_us();
@@ -203,6 +206,10 @@ int request_handle(h2o_handler_t *handler, h2o_req_t *req)
         connection_wait(c, WAIT_ANSWER);
     if (req->version < 0x200 && c->refusal_status) {
         refusal_answer(req, &c->refusal_client, c->refusal, c->refusal_status, c->refusal_reason);
+        return 0;
+    }
+    if (c->distrusted) {
+        refusal_answer(req, &c->client, REFUSED_CERTIFICATE, 401, "The client certificate is not good any more.");
         return 0;
     }
     const char *objection = req->version >= 0x200 ? http2_objection(req) : NULL;

@@ -11,6 +11,15 @@ static char *copy(const char *s)
     return s ? xstrdup(s) : NULL;
 }
 
+static const char *const *copy_all(const char *const *items, size_t count)
+{
+    const char **copies = xcalloc(count + 1, sizeof(*copies));
+
+    for (size_t i = 0; i < count; i++)
+        copies[i] = xstrdup(items[i]);
+    return copies;
+}
+
 static struct listener_options listener_options_copy(const struct listener_options *o)
 {
     return (struct listener_options){
@@ -20,6 +29,9 @@ static struct listener_options listener_options_copy(const struct listener_optio
         .certificate_file = copy(o->certificate_file),
         .key_file = copy(o->key_file),
         .client_ca_file = copy(o->client_ca_file),
+        .client_certificate_optional = o->client_certificate_optional,
+        .client_crl_files = copy_all(o->client_crl_files, o->client_crl_count),
+        .client_crl_count = o->client_crl_count,
         .ocsp_file = copy(o->ocsp_file),
         .proxy_protocol = o->proxy_protocol,
         .where = copy(o->where),
@@ -163,25 +175,80 @@ unsigned server_port(const struct server *server, size_t listener)
     return server->listeners[listener].port;
 }
 
-bool server_reload_tls(struct server *server, struct fault *fault)
-{
-    struct tls **fresh = xcalloc(server->listener_count, sizeof(struct tls *));
-    bool ok = true;
+struct tls_set {
+    size_t count;
+    struct tls *items[]; /* one a listener; NULL: plain */
+};
 
-    for (size_t i = 0; ok && i < server->listener_count; i++)
-        if (server->listeners[i].options.tls)
-            ok = tls_new(&server->listeners[i].options, server->tickets, server->options.log, &fresh[i], fault);
-    /* All at once or none: the old contexts come back in `fresh`, and go. */
+void tls_set_free(struct tls_set *set)
+{
+    for (size_t i = 0; set && i < set->count; i++)
+        tls_unref(set->items[i]);
+    free(set);
+}
+
+static void tls_set_freep(struct tls_set **set)
+{
+    tls_set_free(*set);
+}
+
+bool server_load_tls(struct server *server, struct tls_set **ret_set, struct fault *fault)
+{
+    own(tls_set_freep) struct tls_set *set = xcalloc(1, sizeof(*set) + server->listener_count * sizeof(set->items[0]));
+
+    for (; set->count < server->listener_count; set->count++) {
+        const struct listener_options *options = &server->listeners[set->count].options;
+        if (options->tls && !tls_new(options, server->tickets, server->options.log, &set->items[set->count], fault))
+            return false;
+    }
+    *ret_set = give(set);
+    return true;
+}
+
+void server_use_tls(struct server *server, struct tls_set *set)
+{
     pthread_mutex_lock(&server->lock);
-    for (size_t i = 0; ok && i < server->listener_count; i++) {
+    for (size_t i = 0; i < set->count; i++) {
         struct tls *old = server->listeners[i].tls;
-        server->listeners[i].tls = fresh[i];
-        fresh[i] = old;
+        server->listeners[i].tls = set->items[i];
+        set->items[i] = old; /* and goes with the set */
     }
     pthread_mutex_unlock(&server->lock);
+    tls_set_free(set);
+    for (unsigned i = 0; i < server->loop_count; i++)
+        loop_ask_check_clients(&server->loops[i]);
+}
+
+bool server_reload_tls(struct server *server, struct fault *fault)
+{
+    struct tls_set *set = NULL;
+
+    if (!server_load_tls(server, &set, fault))
+        return false;
+    server_use_tls(server, set);
+    return true;
+}
+
+int64_t server_revocation_lists_until(struct server *server)
+{
+    int64_t until_s = INT64_MAX;
+
+    pthread_mutex_lock(&server->lock);
     for (size_t i = 0; i < server->listener_count; i++)
-        tls_unref(fresh[i]);
-    free(fresh);
+        if (server->listeners[i].tls)
+            until_s = MIN(until_s, server->listeners[i].tls->lists_until_s);
+    pthread_mutex_unlock(&server->lock);
+    return until_s;
+}
+
+bool server_tls_check(const struct listener_options *options, struct fault *fault)
+{
+    struct ticket_keys *tickets = ticket_keys_new(TICKET_PERIOD_MS);
+    struct tls *tls = NULL;
+    bool ok = tls_new(options, tickets, NULL, &tls, fault);
+
+    tls_unref(tls);
+    ticket_keys_free(tickets);
     return ok;
 }
 

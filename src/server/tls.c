@@ -26,11 +26,6 @@ static void pkey_freep(EVP_PKEY **key)
     EVP_PKEY_free(*key);
 }
 
-static void tls_freep(struct tls **tls)
-{
-    tls_unref(*tls);
-}
-
 /* Wipes a secret before its memory is used again. */
 static void secret_done(struct text *t)
 {
@@ -39,13 +34,13 @@ static void secret_done(struct text *t)
 }
 
 /* Files already name themselves in their faults; this adds where they were named. */
-static bool at(const struct listener_options *options, struct fault *cause, struct fault *fault)
+bool tls_at(const struct listener_options *options, struct fault *cause, struct fault *fault)
 {
     fault_set(fault, cause->kind, "%s: %s", options->where ? options->where : "listener", cause->message);
     return cause->detail[0] ? fault_detail(fault, "%s", cause->detail) : false;
 }
 
-static bool bad_file(const struct listener_options *options, const char *file, const char *what, struct fault *fault)
+bool tls_bad_file(const struct listener_options *options, const char *file, const char *what, struct fault *fault)
 {
     char error[256];
 
@@ -74,23 +69,24 @@ static bool load_certificate(SSL_CTX *context, const struct listener_options *op
     struct fault cause = {0};
 
     if (!file_read(options->certificate_file, PEM_MAX, &pem, &cause))
-        return at(options, &cause, fault);
+        return tls_at(options, &cause, fault);
     own(bio_freep) BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
     own(x509_freep) X509 *leaf = bio ? PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL) : NULL;
     if (!leaf)
-        return bad_file(options, options->certificate_file, "holds no certificate in PEM form", fault);
+        return tls_bad_file(options, options->certificate_file, "holds no certificate in PEM form", fault);
     if (SSL_CTX_use_certificate(context, leaf) != 1)
-        return bad_file(options, options->certificate_file, "holds a certificate that is too weak or unusable", fault);
+        return tls_bad_file(options, options->certificate_file, "holds a certificate that is too weak or unusable",
+                            fault);
     warn_of_expiry(options, leaf, log);
 
     for (X509 *next; (next = PEM_read_bio_X509(bio, NULL, NULL, NULL));) {
         if (SSL_CTX_add0_chain_cert(context, next) != 1) {
             X509_free(next);
-            return bad_file(options, options->certificate_file, "holds an unusable chain", fault);
+            return tls_bad_file(options, options->certificate_file, "holds an unusable chain", fault);
         }
     }
     if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        return bad_file(options, options->certificate_file, "has a broken certificate in its chain", fault);
+        return tls_bad_file(options, options->certificate_file, "has a broken certificate in its chain", fault);
     ERR_clear_error();
     return true;
 }
@@ -107,55 +103,13 @@ static bool load_key(SSL_CTX *context, const struct listener_options *options, s
     struct fault cause = {0};
 
     if (!file_read_secret(options->key_file, PEM_MAX, &pem, &cause))
-        return at(options, &cause, fault);
+        return tls_at(options, &cause, fault);
     own(bio_freep) BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
     own(pkey_freep) EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
     if (!key)
-        return bad_file(options, options->key_file, "holds no private key in PEM form without a passphrase", fault);
+        return tls_bad_file(options, options->key_file, "holds no private key in PEM form without a passphrase", fault);
     if (SSL_CTX_use_PrivateKey(context, key) != 1 || SSL_CTX_check_private_key(context) != 1)
-        return bad_file(options, options->key_file, "is not the key of the certificate, or too weak", fault);
-    return true;
-}
-
-/* A certificate of that CA without any stated use, or with another, is not a client's. */
-static int verify_client(int ok, X509_STORE_CTX *store)
-{
-    if (!ok || X509_STORE_CTX_get_error_depth(store) != 0)
-        return ok;
-    uint32_t use = X509_get_extended_key_usage(X509_STORE_CTX_get_current_cert(store));
-    if (use != UINT32_MAX && (use & XKU_SSL_CLIENT))
-        return 1;
-    X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE);
-    return 0;
-}
-
-static bool require_client_certificate(SSL_CTX *context, const struct listener_options *options, struct fault *fault)
-{
-    own(text_done) struct text pem = {0};
-    struct fault cause = {0};
-    unsigned count = 0;
-
-    if (!file_read(options->client_ca_file, PEM_MAX, &pem, &cause))
-        return at(options, &cause, fault);
-    own(bio_freep) BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
-    for (;; count++) {
-        own(x509_freep) X509 *ca = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-        if (!ca)
-            break;
-        if (X509_check_ca(ca) != 1 || X509_STORE_add_cert(SSL_CTX_get_cert_store(context), ca) != 1 ||
-            SSL_CTX_add_client_CA(context, ca) != 1)
-            return bad_file(options, options->client_ca_file, "holds a certificate that is no CA's", fault);
-    }
-    if (count == 0 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        return bad_file(options, options->client_ca_file, "holds no CA certificates in PEM form", fault);
-    ERR_clear_error();
-
-    X509_VERIFY_PARAM_set_purpose(SSL_CTX_get0_param(context), X509_PURPOSE_SSL_CLIENT);
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_client);
-    SSL_CTX_set_verify_depth(context, 4);
-    /* A ticket would stand in for the certificate's key later on. */
-    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
-    SSL_CTX_set_num_tickets(context, 0);
+        return tls_bad_file(options, options->key_file, "is not the key of the certificate, or too weak", fault);
     return true;
 }
 
@@ -197,7 +151,8 @@ static bool set_policy(SSL_CTX *context, bool http2)
            SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384") == 1;
 }
 
-/* Tickets resume without memory of ours. What one listener gave out no other takes: they may ask for different things. */
+/* Tickets resume without memory of ours. What one listener gave out no other takes: they may ask for different things. Where clients
+ * have certificates there are none at all. */
 static bool set_sessions(SSL_CTX *context, const struct listener_options *options, unsigned period_ms)
 {
     uint8_t id[32];
@@ -207,25 +162,27 @@ static bool set_sessions(SSL_CTX *context, const struct listener_options *option
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_timeout(context, MAX((long)(period_ms / 1000), 1L));
     SSL_CTX_set_num_tickets(context, 1);
-    return SSL_CTX_set_session_id_context(context, id, sizeof(id)) == 1 && ticket_keys_use(context);
+    return SSL_CTX_set_session_id_context(context, id, sizeof(id)) == 1 &&
+           (options->client_ca_file || ticket_keys_use(context));
 }
 
 bool tls_new(const struct listener_options *options, struct ticket_keys *tickets, struct log *log, struct tls **ret_tls,
              struct fault *fault)
 {
-    own(tls_freep) struct tls *tls = xcalloc(1, sizeof(*tls));
+    own(tls_unrefp) struct tls *tls = xcalloc(1, sizeof(*tls));
 
     ERR_clear_error();
     tls->references = 1;
+    tls->lists_until_s = INT64_MAX;
     tls->tickets = tickets;
     tls->context = SSL_CTX_new(TLS_server_method());
-    if (!tls->context || !set_policy(tls->context, options->client_ca_file != NULL) ||
+    if (!tls->context || !set_policy(tls->context, listener_offers_http2(options)) ||
         !set_sessions(tls->context, options, ticket_keys_period_ms(tickets)) ||
         SSL_CTX_set_app_data(tls->context, tls) != 1)
         return fault_internal(fault, "OpenSSL refuses the TLS policy");
     if (!load_certificate(tls->context, options, log, fault) || !load_key(tls->context, options, fault))
         return false;
-    if (options->client_ca_file && !require_client_certificate(tls->context, options, fault))
+    if (options->client_ca_file && !clients_load(tls, options, log, fault))
         return false;
     if (options->ocsp_file && !staple_load(tls, options, log, fault))
         return false;
@@ -244,6 +201,8 @@ void tls_unref(struct tls *tls)
     if (!tls || atomic_fetch_sub_explicit(&tls->references, 1, memory_order_acq_rel) > 1)
         return;
     SSL_CTX_free(tls->context);
+    sk_X509_pop_free(tls->client_cas, X509_free);
+    sk_X509_CRL_pop_free(tls->crls, X509_CRL_free);
     OPENSSL_free(tls->staple);
     free(tls);
 }

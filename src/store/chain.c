@@ -18,6 +18,9 @@ static bool audit_insert(struct store_txn *txn, const struct audit_record *recor
     query_int(&q, (int64_t)record->draft.count);
     query_blob(&q, txn->head.hash, AUDIT_HASH_SIZE);
     query_blob(&q, hash, AUDIT_HASH_SIZE);
+#define X(member, max) query_text(&q, record->draft.member);
+    AUDIT_TEXTS_2(X)
+#undef X
     return query_run(&q, fault);
 }
 

@@ -217,8 +217,13 @@ bool row_audit(struct query *q, struct arena *arena, struct audit_record *ret_re
 #undef X
     record.draft.status = (int)query_column_int(q, column++);
     record.draft.count = (uint64_t)query_column_int(q, column++);
-    if (record.outcome == AUDIT_OUTCOME_COUNT || !hash_column(q, column, ret_previous) ||
-        !hash_column(q, column + 1, ret_hash))
+    int hashes = column;
+    column += 2;
+#define X(member, max) record.draft.member = query_column_text(q, column++, arena);
+    AUDIT_TEXTS_2(X)
+#undef X
+    if (record.outcome == AUDIT_OUTCOME_COUNT || !hash_column(q, hashes, ret_previous) ||
+        !hash_column(q, hashes + 1, ret_hash))
         return fault_set(fault, FAULT_INVALID, "The audit chain is broken: record %lld is not one that bailiff writes.",
                          (long long)record.seq);
     *ret_record = record;

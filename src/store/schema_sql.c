@@ -208,6 +208,10 @@ static const char VERSION_5[] =
     "CREATE INDEX job_unfinished_task ON job (task_id) WHERE ended_at = 0;"
     "ALTER TABLE submission DROP COLUMN status;";
 
-static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5};
+/* the client certificate of who did it: SHA-256 in hex, and name */
+static const char VERSION_6[] = "ALTER TABLE audit ADD COLUMN certificate TEXT;"
+                                "ALTER TABLE audit ADD COLUMN certificate_subject TEXT;";
+
+static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6};
 
 const struct migrations SCHEMA = {VERSIONS, ARRAY_LEN(VERSIONS)};

@@ -29,7 +29,7 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
 #define REVOCATION_COLUMNS "seq, id, issuer, token_id, subject, issued_before, created_at, created_by, reason"
 #define AUDIT_COLUMNS                                                                                                \
     "seq, time, outcome, action, target, issuer, subject, token_id, roles, address, request_id, client_request_id, " \
-    "method, path, permission, decision_id, reason, detail, status, count, previous, hash"
+    "method, path, permission, decision_id, reason, detail, status, count, previous, hash, certificate, certificate_subject"
 
 /* What a list of one table asks. Pages by seq: ?1 < seq <= ?2, at most ?3 rows, ?4: the value filtered by. */
 #define SEQ_STATEMENTS(X, T, table, columns)                                                                    \
@@ -176,7 +176,7 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_REVOCATION_DELETE, "DELETE FROM revocation WHERE seq = ?1")                                                  \
     /* ---- audit and idempotency ---- */                                                                              \
     X(SQL_AUDIT_ADD, "INSERT INTO audit (" AUDIT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "    \
-                     "?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)")                                         \
+                     "?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)")                               \
     X(SQL_AUDIT_FROM, "SELECT " AUDIT_COLUMNS " FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2")                      \
     X(SQL_AUDIT_TAIL, "SELECT " AUDIT_COLUMNS " FROM audit WHERE seq > (SELECT coalesce(max(seq), 0) FROM audit) - "   \
                       "?1 ORDER BY seq")                                                                               \

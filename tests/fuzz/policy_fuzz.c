@@ -25,16 +25,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < policy_role_count(policy); i++) {
         char *name = (char *)policy_role_name(policy, i);
         const struct identity identity = {.roles = &name, .role_count = 1};
-        permission_set granted = policy_role_permissions(policy, name);
-        if (!granted || granted & (PERMISSION_BIT(PERM_ANY + 1) - 1) || granted >> PERM_COUNT)
-            abort();
-        for (unsigned p = PERM_ANY + 1; p < PERM_COUNT; p++) {
-            policy_decide(policy, &identity, (enum permission)p, &decision, &scope);
-            if (decision.allowed != ((granted >> p & 1) != 0) || scope.everything != decision.allowed)
+        permission_set before = 0;
+        for (unsigned proof = 0; proof < PROOF_COUNT; proof++) {
+            permission_set granted = policy_role_permissions(policy, name, (enum proof)proof);
+            if (granted & (PERMISSION_BIT(PERM_ANY + 1) - 1) || granted >> PERM_COUNT || (before & ~granted))
+                abort();
+            before = granted;
+            for (unsigned p = PERM_ANY + 1; p < PERM_COUNT; p++) {
+                policy_decide(policy, &identity, (enum proof)proof, (enum permission)p, &decision, &scope);
+                if (decision.allowed != ((granted >> p & 1) != 0) || scope.everything != decision.allowed ||
+                    (decision.allowed && decision.wanting != PROOF_TOKEN) ||
+                    (decision.wanting != PROOF_TOKEN && decision.wanting <= proof))
+                    abort();
+            }
+            policy_decide(policy, &identity, (enum proof)proof, PERM_NONE, &decision, &scope);
+            if (decision.allowed)
                 abort();
         }
-        policy_decide(policy, &identity, PERM_NONE, &decision, &scope);
-        if (decision.allowed)
+        if (!before)
             abort();
     }
     policy_unref(policy);

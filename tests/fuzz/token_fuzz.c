@@ -88,9 +88,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (!b.verifier)
         bench_make(&b);
-    bool good = verifier_check(b.verifier, token, NOW, &plain, &plain_fault);
-    demand(token_cache_check(b.cache, b.verifier, token, NOW, &cached, &cached_fault) == good);
-    demand(token_cache_check(b.cache, b.verifier, token, NOW, &again, NULL) == good);
+    bool good = verifier_check(b.verifier, token, NULL, NOW, &plain, &plain_fault);
+    demand(token_cache_check(b.cache, b.verifier, token, NULL, NOW, &cached, &cached_fault) == good);
+    demand(token_cache_check(b.cache, b.verifier, token, NULL, NOW, &again, NULL) == good);
     if (good) {
         check_identity(plain);
         check_identity(cached);

@@ -206,7 +206,7 @@ static struct identity *accept_token(const struct folder *f, const char *audienc
     struct fault fault = {0};
 
     if (!verifier_new(&issuer, 1, &verifier, &fault) ||
-        !verifier_check(verifier, span_of(token), clock_wall_ms() / 1000, &identity, &fault))
+        !verifier_check(verifier, span_of(token), NULL, clock_wall_ms() / 1000, &identity, &fault))
         fail_msg("%s", fault.message);
     verifier_unref(verifier);
     return identity;

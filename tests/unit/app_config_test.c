@@ -147,8 +147,8 @@ static void test_proxies_and_memory_are_checked(void **state)
     assert_non_null(
         strstr(said, "bailiff.yaml:5: proxy_protocol: v2 takes connections of server.trusted_proxies only"));
     assert_non_null(strstr(said, "bailiff.yaml:6: server.listeners[2].proxy_protocol: \"v1\" is not known here"));
-    assert_non_null(
-        strstr(said, "bailiff.yaml:6: tls: false, yet there is a certificate, key, client_ca or ocsp_file"));
+    assert_non_null(strstr(
+        said, "bailiff.yaml:6: tls: false, yet there is a certificate, key, client_ca, client_crl or ocsp_file"));
     assert_null(strstr(said, "memory_budget"));
     folder_write(&f, "bailiff.yaml", bad, 0600);
     own(freep) char *more = complaints(path, CONFIG_TEXT, f.path);
@@ -250,8 +250,8 @@ static void write_machine(const struct folder *f)
     assert_int_equal(mkdir(package, 0755), 0);
     folder_write(f, "bailiff_runner/__main__.py", "", 0644);
     folder_write(f, "python", "#!/bin/sh\n", 0755);
-    folder_write(f, "server.pem", "-----BEGIN CERTIFICATE-----\n", 0644);
-    folder_write(f, "server-key.pem", "-----BEGIN PRIVATE KEY-----\n", 0600);
+    own(freep) char *make = xprintf("certs/make-dev --dir %s --client alice >/dev/null", f->path);
+    assert_int_equal(system(make), 0);
     folder_write(f, "signing-key.pem", "-----BEGIN PRIVATE KEY-----\n", 0600);
     folder_write(f, "app.toml", "", 0644);
     folder_write(f, "roles.yaml", "version: 1\nroles: {TAIPY_READER: {permissions: [tasks:read]}}\n", 0644);
@@ -280,6 +280,35 @@ static void test_a_good_machine(void **state)
     write_machine(&f);
     own(freep) char *said = machine_complaints(&f, REQUIRED EXECUTION("PYTHON/python", "") SIGNING);
     assert_string_equal(said, UNSAFE);
+}
+
+/* The files are tried as the server will: not only each for itself. */
+static void test_files_that_do_not_fit(void **state)
+{
+    static const struct {
+        const char *listener, *said;
+    } cases[] = {
+        {"certificate: server.pem, key: client-alice-key.pem", "is not the key of the certificate"},
+        {"certificate: server.pem, key: server-key.pem, client_ca: client-alice.pem", "a certificate that is no CA's"},
+        {"certificate: server.pem, key: server-key.pem, client_ca: clients-ca.pem, client_crl: [none.pem]",
+         "client_crl: @/none.pem: No such file"},
+        {"certificate: server.pem, key: server-key.pem, client_ca: clients-ca.pem, client_crl: [server.pem]",
+         "@/server.pem holds no revocation list in PEM form"},
+    };
+    own(folder_done) struct folder f = folder_new();
+
+    write_machine(&f);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        own(freep) char *yaml = xprintf(
+            "server:\n  public_url: https://localhost:8443\n  listeners: [{address: 127.0.0.1, port: 8443, %s}]\n"
+            "store: {folder: data}\napplication: app.toml\npolicy: {roles: roles.yaml}\n"
+            "issuers: [{issuer: \"https://localhost:8443\", audiences: [bailiff], jwks_file: "
+            "signing-jwks.json}]\n" EXECUTION("PYTHON/python", ""),
+            cases[i].listener);
+        own(freep) char *said = machine_complaints(&f, yaml);
+        if (!strstr(said, cases[i].said) || strncmp(said, "@/bailiff.yaml:3: ", 18) != 0)
+            fail_msg("%s is not in: %s", cases[i].said, said);
+    }
 }
 
 static void test_a_bare_machine(void **state)
@@ -601,6 +630,7 @@ int main(void)
         cmocka_unit_test(test_origins),
         cmocka_unit_test(test_loopback),
         cmocka_unit_test(test_a_good_machine),
+        cmocka_unit_test(test_files_that_do_not_fit),
         cmocka_unit_test(test_a_bare_machine),
         cmocka_unit_test(test_files_that_others_can_read),
         cmocka_unit_test(test_files_that_others_can_write),

@@ -58,7 +58,9 @@ static void every_field_counts(void **state)
     VARIANT(draft.member = "x"); \
     VARIANT(draft.member = "");
     AUDIT_TEXTS(X)
+    AUDIT_TEXTS_2(X)
 #undef X
+    assert_true(n <= ARRAY_LEN(variants));
     for (size_t i = 0; i < n; i++)
         assert_true(audit_hash(previous, &variants[i], hashes[i], NULL));
     for (size_t i = 0; i < n; i++)
@@ -116,6 +118,13 @@ static void a_walk_finds_what_was_done(void **state)
     links[2].record.draft.subject = "eve";
     assert_true(audit_hash(links[2].previous, &links[2].record, links[2].hash, NULL));
     assert_int_equal(walk(links, LINKS, NULL), 4);
+
+    memcpy(links, whole, sizeof(whole)); /* a certificate taken away from a record, or given to one */
+    links[2].record.draft.certificate = "aa";
+    assert_int_equal(walk(links, LINKS, NULL), 3);
+    assert_true(audit_hash(links[2].previous, &links[2].record, links[2].hash, NULL));
+    links[2].record.draft.certificate = NULL;
+    assert_int_equal(walk(links, LINKS, NULL), 3);
 
     memcpy(links, whole, sizeof(whole)); /* removed */
     memmove(&links[1], &links[2], 3 * sizeof(*links));

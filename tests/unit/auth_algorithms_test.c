@@ -42,7 +42,7 @@ static void judge_variants(const struct verifier *v, const char *token)
     identity_unref(test_accept(v, token));
     change_character(claims, (size_t)(second - token) + 60); /* within "iss" */
     struct identity *identity = NULL;
-    assert_false(verifier_check(v, span_of(claims), NOW, &identity, NULL));
+    assert_false(verifier_check(v, span_of(claims), NULL, NOW, &identity, NULL));
     change_character(signature, (size_t)(third - token) + 10);
     test_refuse(v, signature, "bad signature");
     change_character(first, (size_t)(third - token));

@@ -33,7 +33,7 @@ static struct identity *look(struct token_cache *c, const struct verifier *v, co
     struct identity *identity = NULL;
     struct fault fault = {0};
 
-    if (!token_cache_check(c, v, span_of(token), now_s, &identity, &fault))
+    if (!token_cache_check(c, v, span_of(token), NULL, now_s, &identity, &fault))
         fail_msg("refused: %s (%s)", fault.message, fault.detail);
     identity_unref(identity);
     return identity;
@@ -45,7 +45,7 @@ static void look_refused(struct token_cache *c, const struct verifier *v, struct
     struct identity *identity = (struct identity *)0x1;
     struct fault fault = {0};
 
-    assert_false(token_cache_check(c, v, token, now_s, &identity, &fault));
+    assert_false(token_cache_check(c, v, token, NULL, now_s, &identity, &fault));
     assert_ptr_equal(identity, (struct identity *)0x1);
     test_is_refusal(&fault, reason);
 }
@@ -68,11 +68,56 @@ static void a_hit_is_the_same_identity(void **state)
     assert_ptr_equal(look(c, hs, token, NOW + 1), first);
     assert_int_equal(first->references, 1); /* the cache's own */
     struct identity *kept = NULL;
-    assert_true(token_cache_check(c, hs, span_of(token), NOW, &kept, NULL));
+    assert_true(token_cache_check(c, hs, span_of(token), NULL, NOW, &kept, NULL));
     token_cache_free(c);
     assert_string_equal(kept->token_id, "1"); /* outlives the cache */
     identity_unref(kept);
     token_cache_free(NULL);
+}
+
+/* What is remembered of a token says nothing about the connection that it comes by. */
+static void a_bound_token_is_good_with_its_certificate_only(void **state)
+{
+    struct token_cache *c = token_cache_new(64);
+    own(freep) char *token = test_good_token(mac, ALG_HS256, NULL,
+                                             ",\"cnf\":{\"x5t#S256\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}");
+    own(freep) char *free_token = numbered_token(1);
+    struct certificate right = {.digest = {0}}, wrong = right;
+    struct identity *first = NULL, *again = NULL, *never = NULL;
+    struct fault fault = {0};
+
+    for (unsigned i = 0; i < sizeof(right.digest); i++)
+        right.digest[i] = (uint8_t)i;
+    look_refused(c, hs, span_of(token), NOW, "no client certificate"); /* it is in the cache now */
+    assert_true(token_cache_check(c, hs, span_of(token), &right, NOW, &first, NULL));
+    assert_true(first->bound);
+    assert_memory_equal(first->bound_to, right.digest, sizeof(right.digest));
+    for (int round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < sizeof(right.digest); i++) { /* each bit counts */
+            wrong = right;
+            wrong.digest[i] ^= (uint8_t)(1u << i % 8);
+            fault = (struct fault){0};
+            assert_false(token_cache_check(c, hs, span_of(token), &wrong, NOW, &never, &fault));
+            test_is_refusal(&fault, "other client certificate");
+        }
+        look_refused(c, hs, span_of(token), NOW, "no client certificate");
+        assert_true(token_cache_check(c, hs, span_of(token), &right, NOW, &again, NULL));
+        assert_ptr_equal(again, first); /* a refusal pushes nobody out */
+        identity_unref(again);
+    }
+    assert_null(never);
+    assert_true(verifier_check(hs, span_of(token), &right, NOW, &again, NULL));
+    identity_unref(again);
+    fault = (struct fault){0};
+    assert_false(verifier_check(hs, span_of(token), &wrong, NOW, &never, &fault));
+    test_is_refusal(&fault, "other client certificate");
+    /* An unbound one is good with any, or none. */
+    assert_true(token_cache_check(c, hs, span_of(free_token), &wrong, NOW, &again, NULL));
+    assert_false(again->bound);
+    identity_unref(again);
+    look(c, hs, free_token, NOW);
+    identity_unref(first);
+    token_cache_free(c);
 }
 
 static void a_hit_ends_with_the_token(void **state)
@@ -168,7 +213,8 @@ static void a_full_set_forgets_the_longest_unused(void **state)
         tokens[i] = numbered_token(i);
     for (unsigned i = 0; i < 8; i++) {
         kept[i] = look(c, hs, tokens[i], NOW);
-        assert_true(token_cache_check(c, hs, span_of(tokens[i]), NOW, &kept[i], NULL)); /* keeps its address taken */
+        assert_true(
+            token_cache_check(c, hs, span_of(tokens[i]), NULL, NOW, &kept[i], NULL)); /* keeps its address taken */
     }
     look(c, hs, tokens[0], NOW); /* now 1 is the oldest */
     look(c, hs, tokens[8], NOW); /* comes once: pushes nobody out */
@@ -199,7 +245,7 @@ static void a_full_set_forgets_the_expired_first(void **state)
 
     for (unsigned i = 0; i < 7; i++) {
         tokens[i] = numbered_token(i);
-        assert_true(token_cache_check(c, hs, span_of(tokens[i]), NOW, &kept[i], NULL));
+        assert_true(token_cache_check(c, hs, span_of(tokens[i]), NULL, NOW, &kept[i], NULL));
     }
     look(c, hs, brief, NOW); /* the youngest of all */
     tokens[7] = numbered_token(7);
@@ -223,7 +269,7 @@ static void capacity_is_a_bound(void **state)
 
     for (unsigned i = 0; i < TOKENS; i++) {
         own(freep) char *token = numbered_token(i);
-        assert_true(token_cache_check(c, hs, span_of(token), NOW, &seen[i], NULL));
+        assert_true(token_cache_check(c, hs, span_of(token), NULL, NOW, &seen[i], NULL));
     }
     for (unsigned i = 0; i < TOKENS; i++)
         alive += seen[i]->references == 2;
@@ -245,7 +291,7 @@ static void another_verifier_starts_anew(void **state)
     own(freep) char *token = numbered_token(1);
     struct identity *first = NULL;
 
-    assert_true(token_cache_check(c, hs, span_of(token), NOW, &first, NULL));
+    assert_true(token_cache_check(c, hs, span_of(token), NULL, NOW, &first, NULL));
     assert_ptr_not_equal(look(c, again, token, NOW), first);
     look_refused(c, stricter, span_of(token), NOW, "wrong token use");
     look_refused(c, ec, span_of(token), NOW, "wrong algorithm");
@@ -267,7 +313,7 @@ static void *loop(void *arg)
 
     for (int i = 0; i < 50; i++) {
         struct identity *identity = NULL;
-        if (token_cache_check(c, i % 2 ? hs : ec, span_of(tokens[i % 2]), NOW, &identity, NULL))
+        if (token_cache_check(c, i % 2 ? hs : ec, span_of(tokens[i % 2]), NULL, NOW, &identity, NULL))
             identity_unref(identity);
         else
             failures++;
@@ -295,6 +341,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hit_is_the_same_identity),
+        cmocka_unit_test(a_bound_token_is_good_with_its_certificate_only),
         cmocka_unit_test(a_hit_ends_with_the_token),
         cmocka_unit_test(refused_tokens_are_not_remembered),
         cmocka_unit_test(a_malleated_signature_is_no_second_identity),

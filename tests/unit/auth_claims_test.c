@@ -234,6 +234,31 @@ static void types(void **state)
     verifier_unref(at_jwt);
 }
 
+#define DIGEST "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8" /* of the bytes 0 to 31 */
+
+static const struct {
+    const char *cnf, *reason;
+} confirmations[] = {
+    {"{\"x5t#S256\":\"" DIGEST "\"}", "no client certificate"},
+    {"{\"x5t#S256\":\"" DIGEST "=\"}", "sender-constrained"},
+    {"{\"x5t#S256\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9\"}", "sender-constrained"}, /* unused bits */
+    {"{\"x5t#S256\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg\"}", "sender-constrained"},
+    {"{\"x5t#S256\":\"" DIGEST "AA\"}", "sender-constrained"},
+    {"{\"x5t#S256\":\"\"}", "sender-constrained"},
+    {"{\"x5t#S256\":7}", "sender-constrained"},
+    {"{\"x5t#S256\":null}", "sender-constrained"},
+    {"{\"x5t#S256\":[\"" DIGEST "\"]}", "sender-constrained"},
+    {"{\"x5t#s256\":\"" DIGEST "\"}", "sender-constrained"},
+    {"{\"x5t\":\"" DIGEST "\"}", "sender-constrained"},
+    {"{\"x5t#S256\":\"" DIGEST "\",\"jkt\":\"x\"}", "sender-constrained"},
+    {"{\"jwk\":{},\"x5t#S256\":\"" DIGEST "\"}", "sender-constrained"},
+    {"{}", "sender-constrained"},
+    {"[]", "sender-constrained"},
+    {"[{\"x5t#S256\":\"" DIGEST "\"}]", "sender-constrained"},
+    {"\"" DIGEST "\"", "sender-constrained"},
+    {"true", "sender-constrained"},
+};
+
 static void confirmation_and_use(void **state)
 {
     struct issuer_options options = test_options();
@@ -243,6 +268,10 @@ static void confirmation_and_use(void **state)
 
     judge(any, AT_JWT, BASE ",\"exp\":1767323145,\"cnf\":{\"jkt\":\"x\"}", "sender-constrained");
     judge(any, HS, BASE ",\"exp\":1767323145,\"cnf\":null", "sender-constrained");
+    for (size_t i = 0; i < ARRAY_LEN(confirmations); i++) {
+        own(freep) char *claims = xprintf(BASE ",\"exp\":1767323145,\"cnf\":%s", confirmations[i].cnf);
+        judge(any, HS, claims, confirmations[i].reason);
+    }
     judge(any, HS, BASE ",\"exp\":1767323145,\"token_use\":\"id\"", NULL);
     judge(access, HS, BASE ",\"exp\":1767323145,\"token_use\":\"access\"", NULL);
     judge(access, HS, BASE ",\"exp\":1767323145,\"token_use\":\"id\"", "wrong token use");

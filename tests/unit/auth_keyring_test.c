@@ -80,7 +80,7 @@ static bool good(const struct verifier *v, const char *token, const char *reason
 {
     struct identity *identity = NULL;
     struct fault fault = {0};
-    bool ok = verifier_check(v, span_of(token), clock_wall_ms() / 1000, &identity, &fault);
+    bool ok = verifier_check(v, span_of(token), NULL, clock_wall_ms() / 1000, &identity, &fault);
 
     identity_unref(identity);
     if (!ok)
@@ -148,12 +148,12 @@ static void kept_keys_have_a_bound(void **state)
 
     shelve(folder, &o, pkey, "k1", 86400 - 300); /* five minutes are left */
     struct verifier *v = keyring_equip(k, bare);
-    assert_true(token_cache_check(cache, v, span_of(token), now_s, &identity, &fault));
+    assert_true(token_cache_check(cache, v, span_of(token), NULL, now_s, &identity, &fault));
     identity_unref(identity);
-    assert_false(token_cache_check(cache, v, span_of(token), now_s + 301, &identity, &fault)); /* from memory */
+    assert_false(token_cache_check(cache, v, span_of(token), NULL, now_s + 301, &identity, &fault)); /* from memory */
     assert_string_equal(fault.detail, "stale keys");
     fault = (struct fault){0};
-    assert_false(token_cache_check(cache, v, span_of(token), now_s + 301, &identity, &fault)); /* verified */
+    assert_false(token_cache_check(cache, v, span_of(token), NULL, now_s + 301, &identity, &fault)); /* verified */
     assert_string_equal(fault.detail, "stale keys");
     assert_string_equal(verifier_missing_key(v, span_of(token), now_s + 301), ISSUER);
     token_cache_free(cache);

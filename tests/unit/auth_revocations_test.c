@@ -137,22 +137,22 @@ static void the_cache_looks_again(void **state)
 
     token_cache_watch(cache, r);
     for (int i = 0; i < 2; i++) {
-        assert_true(token_cache_check(cache, v, span_of(one), NOW, &identity, &fault));
+        assert_true(token_cache_check(cache, v, span_of(one), NULL, NOW, &identity, &fault));
         identity_unref(identity);
-        assert_true(token_cache_check(cache, v, span_of(two), NOW, &identity, &fault));
+        assert_true(token_cache_check(cache, v, span_of(two), NULL, NOW, &identity, &fault));
         identity_unref(identity);
     }
     const struct revocation first = {.issuer = ISSUER, .token_id = "1"};
     revocations_add(r, &first);
     for (int i = 0; i < 2; i++) { /* from memory, then anew */
         fault = (struct fault){0};
-        assert_false(token_cache_check(cache, v, span_of(one), NOW, &identity, &fault));
+        assert_false(token_cache_check(cache, v, span_of(one), NULL, NOW, &identity, &fault));
         test_is_refusal(&fault, "revoked");
-        assert_true(token_cache_check(cache, v, span_of(two), NOW, &identity, NULL));
+        assert_true(token_cache_check(cache, v, span_of(two), NULL, NOW, &identity, NULL));
         identity_unref(identity);
     }
     revocations_remove(r, &first);
-    assert_true(token_cache_check(cache, v, span_of(one), NOW, &identity, NULL));
+    assert_true(token_cache_check(cache, v, span_of(one), NULL, NOW, &identity, NULL));
     identity_unref(identity);
     token_cache_free(cache);
     revocations_free(r);
@@ -188,12 +188,12 @@ static void a_malleated_signature_is_the_same_token(void **state)
     base64url_encode(signature, 64, &other);
 
     token_cache_watch(cache, r);
-    assert_true(token_cache_check(cache, v, span_of(token), NOW, &identity, &fault));
-    assert_true(token_cache_check(cache, v, text_span(&other), NOW, &sister, &fault));
+    assert_true(token_cache_check(cache, v, span_of(token), NULL, NOW, &identity, &fault));
+    assert_true(token_cache_check(cache, v, text_span(&other), NULL, NOW, &sister, &fault));
     assert_ptr_equal(identity, sister);
     revocations_add(r, &(struct revocation){.issuer = ISSUER, .token_id = "1"});
-    assert_false(token_cache_check(cache, v, text_span(&other), NOW, &sister, NULL));
-    assert_false(token_cache_check(cache, v, span_of(token), NOW, &sister, NULL));
+    assert_false(token_cache_check(cache, v, text_span(&other), NULL, NOW, &sister, NULL));
+    assert_false(token_cache_check(cache, v, span_of(token), NULL, NOW, &sister, NULL));
     identity_unref(identity);
     identity_unref(sister);
     text_done(&other);

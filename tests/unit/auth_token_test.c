@@ -88,9 +88,9 @@ static void every_cut_of_a_token_is_refused(void **state)
     struct identity *identity = NULL;
 
     for (size_t len = 0; len < strlen(token); len++)
-        assert_false(verifier_check(verifier, (struct span){token, len}, NOW, &identity, NULL));
+        assert_false(verifier_check(verifier, (struct span){token, len}, NULL, NOW, &identity, NULL));
     for (size_t from = 1; from < strlen(token); from++)
-        assert_false(verifier_check(verifier, span_of(token + from), NOW, &identity, NULL));
+        assert_false(verifier_check(verifier, span_of(token + from), NULL, NOW, &identity, NULL));
 }
 
 static void base64url_has_one_spelling(void **state)
@@ -103,7 +103,7 @@ static void base64url_has_one_spelling(void **state)
     for (int c = 1; c < 256; c++) {
         own(freep) char *odd = xstrdup(token);
         odd[last] = (char)c;
-        if (verifier_check(verifier, span_of(odd), NOW, &identity, NULL)) {
+        if (verifier_check(verifier, span_of(odd), NULL, NOW, &identity, NULL)) {
             accepted++;
             assert_int_equal(odd[last], token[last]);
             identity_unref(identity);

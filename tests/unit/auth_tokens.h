@@ -256,7 +256,7 @@ static inline struct identity *test_accept(const struct verifier *v, const char 
     struct identity *identity = NULL;
     struct fault fault = {0};
 
-    if (!verifier_check(v, span_of(token), NOW, &identity, &fault))
+    if (!verifier_check(v, span_of(token), NULL, NOW, &identity, &fault))
         fail_msg("refused: %s (%s)", fault.message, fault.detail);
     assert_int_equal(fault.kind, FAULT_NONE);
     assert_non_null(identity);
@@ -280,7 +280,7 @@ static inline void test_refuse_span(const struct verifier *v, struct span token,
     struct identity *identity = (struct identity *)0x1;
     struct fault fault = {0};
 
-    if (verifier_check(v, token, NOW, &identity, &fault))
+    if (verifier_check(v, token, NULL, NOW, &identity, &fault))
         fail_msg("accepted, but should be: %s", reason);
     assert_ptr_equal(identity, (struct identity *)0x1);
     test_cache_agrees(v, token, &fault);

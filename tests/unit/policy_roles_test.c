@@ -28,7 +28,7 @@ static void expect_permissions(const char *yaml, const char *role, permission_se
 
     if (!parse(yaml, &policy, &fault))
         fail_msg("refused: %s\n%s", fault.message, yaml);
-    assert_true(policy_role_permissions(policy, role) == permissions);
+    assert_true(policy_role_permissions(policy, role, PROOF_TOKEN) == permissions);
     policy_unref(policy);
 }
 
@@ -134,6 +134,18 @@ static void test_bad_files(void **state)
         {HEAD "  A: {includes: [A]}\n", "r.yaml:3: role A includes itself; take that away."},
         {HEAD "  A: {includes: [B]}\n  B: {includes: [C]}\n  C: {includes: [A]}\n",
          "r.yaml:5: role C includes A, which includes C in turn; take one of the two away."},
+        {HEAD "  A:\n    permissions: [tasks:read]\n    require: client_certificat\n",
+         "r.yaml:5: role A: require: client_certificat is not known; did you mean client_certificate?"},
+        {HEAD "  A: {permissions: [tasks:read], require: token}\n",
+         "r.yaml:3: role A: require: token is not known; there are client_certificate and certificate_bound_token."},
+        {HEAD "  A: {permissions: [tasks:read], require: [client_certificate]}\n",
+         "r.yaml:3: require must be client_certificate or certificate_bound_token."},
+        {HEAD "  A: {permissions: [tasks:read], require:}\n",
+         "r.yaml:3: role A: require:  is not known; there are client_certificate and certificate_bound_token."},
+        {HEAD "  A: {require: client_certificate, require: client_certificate}\n",
+         "r.yaml:3: require stands here a second time; keep one."},
+        {HEAD "  A: {require: client_certificate}\n",
+         "r.yaml:3: role A grants nothing; give it permissions or includes."},
         {HEAD "  A: {description: [x], permissions: [tasks:read]}\n", "r.yaml:3: description must be text."},
     };
 
@@ -160,7 +172,7 @@ static void test_limits(void **state)
     text_append_str(&yaml, "  R255: {permissions: [tasks:read]}\n");
     assert_true(policy_parse(text_span(&yaml), "r.yaml", &policy, &fault));
     assert_int_equal(policy_role_count(policy), 256);
-    assert_true(policy_role_permissions(policy, "R0") == PERMISSION_BIT(TASKS_READ));
+    assert_true(policy_role_permissions(policy, "R0", PROOF_TOKEN) == PERMISSION_BIT(TASKS_READ));
     policy_unref(policy);
     text_append_str(&yaml, "  X: {permissions: [tasks:read]}\n");
     assert_false(policy_parse(text_span(&yaml), "r.yaml", &policy, &fault));

@@ -18,11 +18,10 @@ static void on_count(const struct services *services, const char *address)
     pthread_mutex_unlock(&told.lock);
 }
 
-static void on_refused(const struct services *services, const char *address, const char *reason, int status,
-                       const char *request_id)
+static void on_refused(const struct services *services, const struct server_refused *what)
 {
     pthread_mutex_lock(&told.lock);
-    text_printf(&told.recorded, "%s%s ", address, request_id ? "" : "!");
+    text_printf(&told.recorded, "%s%s ", what->address, what->request_id ? "" : "!");
     pthread_mutex_unlock(&told.lock);
 }
 

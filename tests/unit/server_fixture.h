@@ -148,6 +148,18 @@ static void describe(struct exchange *x)
     answer_text(x, 200, t.data, t.len);
 }
 
+static void describe_certificate(struct exchange *x)
+{
+    const struct certificate *c = x->certificate;
+    own(text_done) struct text t = {0};
+
+    if (c)
+        text_printf(&t, "|%s|%s|%s|%s|%s|", c->subject, c->issuer, c->serial, c->fingerprint, c->thumbprint);
+    else
+        text_append_str(&t, "|no certificate|");
+    answer_text(x, 200, t.data, t.len);
+}
+
 static bool path_is(const struct exchange *x, const char *path)
 {
     return span_is(x->path, path);
@@ -160,6 +172,8 @@ void chain_start(struct exchange *x)
     stub.started++;
     if (path_is(x, "/wait")) {
         wait_for_test(x);
+    } else if (path_is(x, "/certificate")) {
+        describe_certificate(x);
     } else if (path_is(x, "/big")) {
         own(freep) char *big = xmalloc(200000);
         memset(big, 'b', 200000);

@@ -16,9 +16,9 @@ static char folder[] = "/tmp/bailiff-tls-XXXXXX";
 
 static inline char *file(const char *name)
 {
-    static char paths[16][128];
+    static char paths[64][128];
     static int next;
-    char *path = paths[next++ % 16];
+    char *path = paths[next++ % 64];
 
     snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
     return path;
@@ -83,6 +83,7 @@ struct client_options {
     int version;               /* the only one offered; 0: any */
     const unsigned char *alpn; /* with length bytes */
     const char *certificate;
+    const char *key; /* NULL: client-alice-key.pem */
 };
 
 static inline bool client_open(struct client *c, unsigned port, struct client_options o)
@@ -98,8 +99,8 @@ static inline bool client_open(struct client *c, unsigned port, struct client_op
     if (o.alpn)
         SSL_CTX_set_alpn_protos(c->context, o.alpn, (unsigned)strlen((const char *)o.alpn));
     if (o.certificate) {
-        SSL_CTX_use_certificate_file(c->context, file(o.certificate), SSL_FILETYPE_PEM);
-        SSL_CTX_use_PrivateKey_file(c->context, file("client-alice-key.pem"), SSL_FILETYPE_PEM);
+        SSL_CTX_use_certificate_chain_file(c->context, file(o.certificate));
+        SSL_CTX_use_PrivateKey_file(c->context, file(o.key ? o.key : "client-alice-key.pem"), SSL_FILETYPE_PEM);
     }
     c->ssl = SSL_new(c->context);
     SSL_set_fd(c->ssl, c->fd);

@@ -1,4 +1,5 @@
 /* The audit log in the database: whoever changes it is found out, and a log that was changed is not continued. */
+#include "store/schema.h"
 #include "unit/store_fixture.h"
 
 enum { RECORDS = 1500 }; /* more than are proved at a start */
@@ -11,6 +12,10 @@ static void fill(struct fixture *f, int records)
         change->audited = true;
         change->audit =
             (struct audit_draft){.action = "test", .subject = i % 2 ? "ann" : "ben", .path = "/\xff caf\xc3\xa9"};
+        if (i % 3 == 1) { /* 1400 is one */
+            change->audit.certificate = "ab";
+            change->audit.certificate_subject = "CN=ann";
+        }
         change->done = (void (*)(struct change *))change_free;
         assert_true(store_submit(f->store, change, &f->fault));
     }
@@ -78,9 +83,17 @@ static void an_early_record_that_was_changed(void **state)
 
 static void a_late_record_that_was_changed(void **state)
 {
-    static const char *const columns[] = {"time = time + 1", "outcome = 'failed'",    "subject = NULL",
-                                          "target = ''",     "status = status + 200", "count = 2",
-                                          "detail = '{}'"};
+    static const char *const columns[] = {"time = time + 1",
+                                          "outcome = 'failed'",
+                                          "subject = NULL",
+                                          "target = ''",
+                                          "status = status + 200",
+                                          "count = 2",
+                                          "detail = '{}'",
+                                          "certificate = NULL",
+                                          "certificate = 'cd'",
+                                          "certificate_subject = NULL",
+                                          "certificate = NULL, certificate_subject = NULL"};
     struct fixture *f = *state;
 
     fill(f, RECORDS);
@@ -139,9 +152,10 @@ static void records_that_were_added(void **state)
     fixture_close(f);
     fixture_sql(f, "CREATE TABLE saved AS SELECT * FROM audit");
     fixture_sql(
-        f, "INSERT INTO audit SELECT 21, time, outcome, action, target, issuer, subject, token_id, roles, address, "
-           "request_id, client_request_id, method, path, permission, decision_id, reason, detail, status, count, "
-           "hash, hash FROM audit WHERE seq = 20"); /* behind the last, with a link that fits */
+        f,
+        "INSERT INTO audit SELECT 21, time, outcome, action, target, issuer, subject, token_id, roles, address, "
+        "request_id, client_request_id, method, path, permission, decision_id, reason, detail, status, count, "
+        "hash, hash, certificate, certificate_subject FROM audit WHERE seq = 20"); /* behind the last, with a link that fits */
     opening_fails(f, "record 21 is not what it was");
     fixture_sql(f, "DELETE FROM audit WHERE seq = 21; UPDATE audit SET seq = 0 WHERE seq = 1;"
                    "INSERT INTO audit SELECT * FROM saved WHERE seq = 1"); /* before the first */
@@ -151,7 +165,7 @@ static void records_that_were_added(void **state)
     fixture_sql(
         f, "INSERT INTO audit SELECT 5000, time, outcome, action, target, issuer, subject, token_id, roles, address, "
            "request_id, client_request_id, method, path, permission, decision_id, reason, detail, status, count, "
-           "hash, hash FROM audit WHERE seq = 20");
+           "hash, hash, certificate, certificate_subject FROM audit WHERE seq = 20");
     verify_fails(f, "record 5000 stands where record 21 was expected");
 }
 
@@ -168,11 +182,55 @@ static void records_that_are_none(void **state)
     verify_fails(f, "record 9 is not one that bailiff writes");
 }
 
+/* The database as it was when records had no certificates: the same records in the older layout. */
+static void age(struct fixture *f)
+{
+    enum { BEFORE_CERTIFICATES = 4 };
+    const struct migrations older = {SCHEMA.sql, BEFORE_CERTIFICATES};
+    const char *path = fixture_path(f, "bailiff.db"), *fresh = fixture_path(f, "fresh.db");
+    struct database *db = NULL;
+
+    assert_int_equal(rename(path, fresh), 0);
+    assert_true(database_open(path, DATABASE_WRITE, &db, &f->fault));
+    assert_true(schema_prepare(db, &older, path, fixture_path(f, "backups"), &f->fault));
+    database_close(db);
+    fixture_sql(f,
+                arena_printf(&f->arena,
+                             "ATTACH '%s' AS fresh; INSERT OR REPLACE INTO meta SELECT * FROM fresh.meta;"
+                             "INSERT INTO audit SELECT seq, time, outcome, action, target, issuer, subject, token_id, "
+                             "roles, address, request_id, client_request_id, method, path, permission, decision_id, "
+                             "reason, detail, status, count, previous, hash FROM fresh.audit",
+                             fresh));
+}
+
+/* A log that was begun before records had certificates goes on, and is proved from its first record to its last. */
+static void a_log_of_an_older_layout(void **state)
+{
+    struct fixture *f = *state;
+    struct audit_report report;
+
+    fixture_create(f, DOUBLE);
+    fixture_create(f, DOUBLE);
+    fixture_close(f);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM audit"), 2);
+    age(f);
+    fixture_open(f);
+    fill(f, 4);
+    assert_true(store_verify_audit(f->folder, &report, &f->fault));
+    assert_int_equal(report.records, 6);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM audit WHERE certificate = 'ab' AND certificate_subject = "
+                                       "'CN=ann'"),
+                     1);
+    fixture_sql(f, "UPDATE audit SET certificate = 'ab' WHERE seq = 1"); /* given to a record of before */
+    verify_fails(f, "record 1 is not what it was");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         T(a_whole_chain),
+        T(a_log_of_an_older_layout),
         T(an_early_record_that_was_changed),
         T(a_late_record_that_was_changed),
         T(records_that_were_removed),
