@@ -191,6 +191,7 @@ static void age(struct fixture *f)
     struct database *db = NULL;
 
     assert_int_equal(rename(path, fresh), 0);
+    fclose(fopen(path, "w"));
     assert_true(database_open(path, DATABASE_WRITE, &db, &f->fault));
     assert_true(schema_prepare(db, &older, path, fixture_path(f, "backups"), &f->fault));
     database_close(db);
