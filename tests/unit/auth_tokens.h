@@ -243,7 +243,7 @@ static inline void test_cache_agrees(const struct verifier *v, struct span token
     for (int round = 0; round < 2; round++) {
         struct identity *identity = NULL;
         struct fault fault = {0};
-        bool good = token_cache_check(cache, v, token, NOW, &identity, &fault);
+        bool good = token_cache_check(cache, v, token, NULL, NOW, &identity, &fault);
         assert_true(good == !refusal);
         assert_string_equal(fault.detail, refusal ? refusal->detail : "");
         identity_unref(identity);
