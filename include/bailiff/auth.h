@@ -164,15 +164,6 @@ struct keyring_status {
 };
 size_t keyring_list(struct keyring *k, struct arena *arena, struct keyring_status **ret_rows); /* any thread */
 
-/* ---- one request to a server's API, for subcommands ---- Blocking, over verified TLS. */
-struct https_call {
-    const char *method, *url;
-    const char *ca_file; /* NULL: the system's */
-    const char *token;   /* bearer */
-    const char *body;    /* JSON, or NULL */
-};
-must_check bool https_call(const struct https_call *call, int *ret_status, struct text *ret_body, struct fault *fault);
-
 /* ---- issuing (libjwt), for development and service accounts ---- */
 struct token_request {
     const char *issuer, *audience, *subject;

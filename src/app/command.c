@@ -29,6 +29,11 @@ const char *call_value(const struct call *call, const char *option)
     return values->count > 0 ? values->items[0] : NULL;
 }
 
+bool call_takes(const struct call *call, const char *option)
+{
+    return option_index(call->command, option) < call->command->option_count;
+}
+
 bool call_has(const struct call *call, const char *option)
 {
     return call_values(call, option)->count > 0;
@@ -111,10 +116,28 @@ static bool give_value(struct call *call, size_t index, const char *value)
 
 static bool check_required(struct call *call)
 {
+    const struct command *c = call->command;
+
+    if (c->operand && !c->operand_optional && !call->operand)
+        return usage(call, "%s is missing.", c->operand);
     for (size_t i = 0; i < call->command->option_count; i++)
         if (call->command->options[i].required && call->given[i].count == 0)
             return usage(call, "--%s %s is missing: %s.", call->command->options[i].name,
                          call->command->options[i].value, call->command->options[i].help);
+    return true;
+}
+
+static bool take_operand(struct call *call, const char *word)
+{
+    const char *name = call->command->operand;
+
+    if (!name || word[0] == '-')
+        return usage(call, "\"%s\" is not an option.", word);
+    if (call->operand)
+        return usage(call, "\"%s\" is one too many: it takes one %s.", word, name);
+    if (word[0] == '\0')
+        return usage(call, "%s is empty.", name);
+    call->operand = word;
     return true;
 }
 
@@ -126,8 +149,11 @@ bool call_parse(struct call *call, int argc, char **argv)
         const char *word = argv[a], *equals = strchr(word, '=');
         size_t i;
 
-        if (strncmp(word, "--", 2) != 0 || word[2] == '\0')
-            return usage(call, "\"%s\" is not an option.", word);
+        if (strncmp(word, "--", 2) != 0 || word[2] == '\0') {
+            if (!take_operand(call, word))
+                return false;
+            continue;
+        }
         own(freep) char *name = equals ? xstrndup(word + 2, (size_t)(equals - word - 2)) : xstrdup(word + 2);
         i = option_index(call->command, name);
         if (i == call->command->option_count)

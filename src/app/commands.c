@@ -4,45 +4,112 @@
 #include "app/problems.h"
 
 static const struct command *const COMMANDS[] = {
-    &COMMAND_SERVE,         &COMMAND_CHECK_CONFIG,
-    &COMMAND_TOKEN_ISSUE,   &COMMAND_TOKEN_KEYGEN,
-    &COMMAND_TOKEN_REVOKE,  &COMMAND_TOKEN_REVOCATIONS,
-    &COMMAND_POLICY_MATRIX, &COMMAND_POLICY_PERMISSIONS,
-    &COMMAND_AUDIT_VERIFY,  &COMMAND_RUNNER,
+    &COMMAND_SERVE,
+    &COMMAND_CHECK_CONFIG,
+    &COMMAND_TOKEN_ISSUE,
+    &COMMAND_TOKEN_KEYGEN,
+    &COMMAND_TOKEN_REVOKE,
+    &COMMAND_TOKEN_REVOCATIONS,
+    &COMMAND_POLICY_MATRIX,
+    &COMMAND_POLICY_PERMISSIONS,
+    &COMMAND_AUDIT_VERIFY,
+    &COMMAND_RUNNER,
     &COMMAND_KEEPER,
+    &COMMAND_TASKS_LIST,
+    &COMMAND_TASKS_SHOW,
+    &COMMAND_TASKS_CREATE,
+    &COMMAND_TASKS_SUBMIT,
+    &COMMAND_TASKS_DELETE,
+    &COMMAND_JOBS_LIST,
+    &COMMAND_JOBS_SHOW,
+    &COMMAND_JOBS_LOG,
+    &COMMAND_JOBS_CREATE,
+    &COMMAND_JOBS_SUBMIT,
+    &COMMAND_JOBS_CANCEL,
+    &COMMAND_JOBS_DELETE,
+    &COMMAND_SUBMISSIONS_LIST,
+    &COMMAND_SUBMISSIONS_SHOW,
 };
 
 /* ---- help ---- */
+static void print_group(FILE *out, const char *title, bool client)
+{
+    fprintf(out, "%s\n", title);
+    for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++)
+        if (COMMANDS[i]->client == client)
+            fprintf(out, "  %-20s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
+}
+
 static void print_help(FILE *out)
 {
     fprintf(out,
             "bailiff %s: serves the Taipy REST API to an enterprise\n\n"
-            "usage: bailiff COMMAND [OPTION]...\n\ncommands:\n",
+            "usage: bailiff COMMAND [OPTION]...\n\n",
             BAILIFF_VERSION);
-    for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++)
-        fprintf(out, "  %-20s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
-    fputs("  help [COMMAND]       explains a command\n\n"
+    print_group(out, "on the server's machine:", false);
+    print_group(out, "\nanywhere, through the API of a running server:", true);
+    fputs("\n  help [COMMAND]       explains a command\n\n"
           "exit status: 0 done; 1 failed, or what was checked is not good; 2 the command line is wrong;\n"
-          "3 the configuration is wrong\n",
+          "3 the configuration is wrong. Through the API: 3 the token is not good, or lacks the permission;\n"
+          "4 there is no such thing; 5 the job did not end well; 6 it had not ended when the time was over\n",
           out);
+}
+
+static char *option_text(const struct command_option *o)
+{
+    return xprintf("--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+}
+
+static void print_options(const struct command *c, FILE *out)
+{
+    size_t width = 20;
+
+    for (size_t i = 0; i < c->option_count; i++) {
+        own(freep) char *text = option_text(&c->options[i]);
+
+        width = MAX(width, strlen(text));
+    }
+    for (size_t i = 0; i < c->option_count; i++) {
+        own(freep) char *text = option_text(&c->options[i]);
+
+        fprintf(out, "%s  %-*s %s\n", i == 0 ? "\noptions:\n" : "", (int)width, text, c->options[i].help);
+    }
+}
+
+static void print_usage(const struct command *c, FILE *out)
+{
+    enum { WIDTH = 120 };
+    own(text_done) struct text line = {0};
+
+    text_printf(&line, "usage: bailiff %s", c->name);
+    if (c->operand)
+        text_printf(&line, c->operand_optional ? " [%s]" : " %s", c->operand);
+    for (size_t i = 0; i < c->option_count; i++) {
+        const struct command_option *o = &c->options[i];
+        own(freep) char *word = xprintf(" %s--%s%s%s%s%s", o->required ? "" : "[", o->name, o->value ? " " : "",
+                                        o->value ? o->value : "", o->required ? "" : "]", o->repeats ? "..." : "");
+
+        if (line.len + strlen(word) > WIDTH) {
+            fprintf(out, "%s\n", line.data);
+            text_clear(&line);
+            text_append_str(&line, "        ");
+        }
+        text_append_str(&line, word);
+    }
+    fprintf(out, "%s\n", line.data);
 }
 
 static void print_command_help(const struct command *c, FILE *out)
 {
-    fprintf(out, "bailiff %s: %s\n\nusage: bailiff %s", c->name, c->summary, c->name);
-    for (size_t i = 0; i < c->option_count; i++) {
-        const struct command_option *o = &c->options[i];
-
-        fprintf(out, " %s--%s%s%s%s%s", o->required ? "" : "[", o->name, o->value ? " " : "", o->value ? o->value : "",
-                o->required ? "" : "]", o->repeats ? "..." : "");
-    }
-    fprintf(out, "\n\n%s", c->about);
-    for (size_t i = 0; i < c->option_count; i++) {
-        const struct command_option *o = &c->options[i];
-        own(freep) char *name = xprintf("--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
-
-        fprintf(out, "%s  %-20s %s\n", i == 0 ? "\noptions:\n" : "", name, o->help);
-    }
+    fprintf(out, "bailiff %s: %s\n\n", c->name, c->summary);
+    print_usage(c, out);
+    fprintf(out, "\n%s", c->about);
+    if (c->client)
+        fputs("Exit status: 0 done, 1 failed, 2 the command line or the profile is wrong, 3 the token is not good or "
+              "lacks\n"
+              "the permission, 4 there is no such thing, 5 the job did not end well, 6 it had not ended in time.\n",
+              out);
+    print_options(c, out);
 }
 
 /* ---- finding ---- */

@@ -3,6 +3,7 @@
 
 #include "app/command.h"
 #include "app/config.h"
+#include "bailiff/caller.h"
 #include "bailiff/clock.h"
 #include "bailiff/file.h"
 #include "bailiff/store.h"
@@ -148,17 +149,17 @@ static void put_body(const struct revocation *what, struct text *json)
 }
 
 /* What the server says: the id of what is in force, or why not. */
-static int report(struct call *call, const struct revoking *r, int status, const struct text *body)
+static int report(struct call *call, const struct revoking *r, const struct caller_answer *answer)
 {
     own(json_freep) json_t *document = NULL;
     const char *id = NULL, *detail = NULL;
 
-    if (body->len > 0 && json_read(text_span(body), "The answer", &document, NULL)) {
+    if (answer->body.len > 0 && json_read(text_span(&answer->body), "The answer", &document, NULL)) {
         id = json_string_value(json_pointer(document, "/revocation/id"));
         detail = json_string_value(json_object_get(document, "detail"));
     }
-    if (status < 200 || status > 299)
-        return call_fail(call, STATUS_FAILED, "the server answers %d: %s", status,
+    if (answer->status < 200 || answer->status > 299)
+        return call_fail(call, STATUS_FAILED, "the server answers %d: %s", answer->status,
                          detail ? detail : "no reason is given.");
     if (r->undo)
         fprintf(call->out, "%s is no longer in force.\n", r->undo);
@@ -169,27 +170,25 @@ static int report(struct call *call, const struct revoking *r, int status, const
 
 static int revoke_there(struct call *call, const struct config *c, const struct revoking *r)
 {
-    own(text_done) struct text token = {0}, body = {0}, answer = {0};
-    own(freep) char *url =
-        xprintf("%s/api/v1/revocations/%s%s", c->server.public_url, r->undo ? r->undo : "", r->undo ? "/" : "");
+    own(text_done) struct text token = {0}, body = {0};
+    own(caller_answer_done) struct caller_answer answer = {0};
+    own(caller_freep) struct caller *caller = NULL;
+    own(freep) char *path = xprintf("/api/v1/revocations/%s%s", r->undo ? r->undo : "", r->undo ? "/" : "");
     struct fault fault = {0};
-    int status = 0;
 
     if (!file_read_secret(call_value(call, "token-file"), TOKEN_SIZE_MAX, &token, &fault))
         return call_fail_fault(call, STATUS_FAILED, &fault);
     own(freep) char *bearer = xstrndup(token.data, strcspn(token.data, " \t\r\n"));
     if (!r->undo)
         put_body(&r->what, &body);
-    const struct https_call https = {
-        .method = r->undo ? "DELETE" : "POST",
-        .url = url,
-        .ca_file = call_value(call, "ca"),
-        .token = bearer,
-        .body = body.data,
-    };
-    if (!https_call(&https, &status, &answer, &fault))
+    const struct caller_options options = {
+        .url = c->server.public_url, .ca_file = call_value(call, "ca"), .token = bearer};
+    const struct caller_request request = {.method = r->undo ? "DELETE" : "POST", .path = path, .body = body.data};
+    if (!caller_new(&options, &caller, &fault))
+        return call_fail_fault(call, STATUS_FAILED, &fault);
+    if (caller_send(caller, &request, &answer, &fault) != CALLER_ANSWERED)
         return call_fail(call, STATUS_FAILED, "%s cannot be reached: %s", c->server.public_url, fault.message);
-    return report(call, r, status, &answer);
+    return report(call, r, &answer);
 }
 
 static bool load(struct call *call, struct config **ret)

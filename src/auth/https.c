@@ -1,8 +1,6 @@
 /* HTTPS. */
 #include "auth/https.h"
 
-#include "bailiff/auth.h"
-
 void https_done(struct https *h)
 {
     curl_easy_cleanup(h->easy);
@@ -59,17 +57,21 @@ static size_t take_header(char *data, size_t size, size_t count, void *arg)
     return size * count;
 }
 
-static bool set_tls(CURL *easy, const struct https_target *target)
+bool https_secure(CURL *easy, const char *ca_file)
 {
-    bool ok = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
+    bool ok = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
               curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
               curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
 
-    if (ok && target->ca_file)
-        ok = curl_easy_setopt(easy, CURLOPT_CAINFO, target->ca_file) == CURLE_OK &&
+    if (ok && ca_file)
+        ok = curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file) == CURLE_OK &&
              curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK;
     return ok;
+}
+
+static bool set_tls(CURL *easy, const struct https_target *target)
+{
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK && https_secure(easy, target->ca_file);
 }
 
 static bool set_limits(struct https *h, const struct https_target *target)
@@ -122,39 +124,5 @@ bool https_judge(const struct https *h, CURLcode code, int *ret_status, struct f
     if (curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK)
         return fault_internal(fault, "libcurl does not say the status of an answer");
     *ret_status = (int)status;
-    return true;
-}
-
-/* ---- calls ---- */
-
-static bool prepare_call(struct https *h, const struct https_call *call, const char *bearer)
-{
-    struct curl_slist *fields = curl_slist_append(h->fields, bearer);
-
-    if (fields && call->body)
-        fields = curl_slist_append(fields, "Content-Type: application/json");
-    if (!fields)
-        return false;
-    h->fields = fields;
-    return curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, h->fields) == CURLE_OK &&
-           (!call->body || curl_easy_setopt(h->easy, CURLOPT_POSTFIELDS, call->body) == CURLE_OK) &&
-           curl_easy_setopt(h->easy, CURLOPT_CUSTOMREQUEST, call->method) == CURLE_OK;
-}
-
-bool https_call(const struct https_call *call, int *ret_status, struct text *ret_body, struct fault *fault)
-{
-    const struct https_target target = {call->url, call->ca_file, NULL};
-    own(freep) char *bearer = xprintf("Authorization: Bearer %s", call->token);
-    own(https_done) struct https h = {0};
-
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        return fault_internal(fault, "libcurl cannot be initialized");
-    if (!https_init(&h, &target, fault))
-        return false;
-    if (!prepare_call(&h, call, bearer))
-        return fault_internal(fault, "libcurl cannot prepare a request to %s", call->url);
-    if (!https_judge(&h, curl_easy_perform(h.easy), ret_status, fault))
-        return false;
-    text_append_span(ret_body, text_span(&h.body));
     return true;
 }

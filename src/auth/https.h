@@ -26,6 +26,8 @@ struct https {
     int64_t max_age_s; /* Cache-Control; -1: it does not say; 0: not to be kept */
     char error[CURL_ERROR_SIZE];
 };
+/* TLS 1.2 or later, verified by these CAs alone; NULL: by the system's. */
+must_check bool https_secure(CURL *easy, const char *ca_file);
 /* Prepares a GET. */
 must_check bool https_init(struct https *h, const struct https_target *target, struct fault *fault);
 void https_done(struct https *h);

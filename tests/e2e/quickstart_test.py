@@ -114,9 +114,9 @@ class Quickstart(unittest.TestCase):
         self.assertIn("serve --config", done.stdout)
         first = self.contents()
         self.assertLessEqual(
-            {"bailiff", "bailiff.yaml", "ca.pem", "roles.yaml", "server-key.pem", "server.pem", "signing-key.pem", "signing-jwks.json",
+            {"bailiff", "bailiff.yaml", "client.yaml", "ca.pem", "roles.yaml", "server-key.pem", "server.pem", "signing-key.pem", "signing-jwks.json",
              "tokens/reader.jwt", "tokens/editor.jwt", "tokens/executor.jwt", "tokens/admin.jwt"}, set(first))
-        for name in ("server-key.pem", "signing-key.pem", "ca-key.pem", "tokens/admin.jwt"):
+        for name in ("server-key.pem", "signing-key.pem", "ca-key.pem", "tokens/admin.jwt", "client.yaml"):
             self.assertEqual(os.stat(os.path.join(self.demo, name)).st_mode & 0o077, 0, name)
         for name in ("reader", "editor", "executor", "admin"):
             claims = tokens.decode(first[f"tokens/{name}.jwt"].decode().strip())[1]
@@ -162,6 +162,12 @@ class Quickstart(unittest.TestCase):
         self.assertEqual([job["status"] for job in jobs["results"]], ["COMPLETED"])
         self.assertTrue(output.startswith('{"data":[{"date":"2012-01-01",'), output)  # the beginning of much
         self.assertIn("was deleted", deleted["message"])
+        script = "\n".join(re.findall(r"(?m)^(?:export BAILIFF_CLIENT=|'/\S.*bailiff' (?:tasks|jobs) ).*$", printed))
+        self.assertEqual(script.count("\n"), 2, printed)
+        done = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, timeout=120, cwd="/", env={"PATH": os.environ["PATH"]})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"(?m)^JOB_clean_\S+  (COMPLETED|SKIPPED)")  # it did the same before
+        self.assertIn("COMPLETED", done.stdout)
         self.stop(process)
 
         # once more in the same folder: everything is there

@@ -56,7 +56,21 @@ static void test_help(void **state)
                                         "bailiff help policy permissions",
                                         "bailiff help audit verify",
                                         "bailiff help runner",
-                                        "bailiff help keeper"};
+                                        "bailiff help keeper",
+                                        "bailiff help tasks list",
+                                        "bailiff help tasks show",
+                                        "bailiff help tasks create",
+                                        "bailiff help tasks submit",
+                                        "bailiff help tasks delete",
+                                        "bailiff help jobs list",
+                                        "bailiff help jobs show",
+                                        "bailiff help jobs log",
+                                        "bailiff help jobs create",
+                                        "bailiff help jobs submit",
+                                        "bailiff help jobs cancel",
+                                        "bailiff help jobs delete",
+                                        "bailiff help submissions list",
+                                        "bailiff help submissions show"};
     own(text_done) struct text all = {0};
 
     for (size_t i = 0; i < ARRAY_LEN(ASKED); i++) {
@@ -117,6 +131,28 @@ static void test_wrong_command_lines(void **state)
         "bailiff token issue --sub s --key k", 2, "",
         "bailiff token issue: --key, --issuer and --audience belong together; give all three, or none of --key and "
         "--issuer.\n");
+    assert_said(
+        "bailiff tasks", 2, "",
+        "bailiff: \"tasks\" needs a second word; there are: tasks list, tasks show, tasks create, tasks submit, "
+        "tasks delete.\n");
+    assert_said("bailiff tasks show", 2, "", "bailiff tasks show: TASK is missing. See: bailiff help tasks show\n");
+    assert_said("bailiff tasks show a b", 2, "",
+                "bailiff tasks show: \"b\" is one too many: it takes one TASK. See: bailiff help tasks show\n");
+    assert_said("bailiff tasks show -a", 2, "",
+                "bailiff tasks show: \"-a\" is not an option. See: bailiff help tasks show\n");
+    assert_said("bailiff tasks list --all --limit 5", 2, "",
+                "bailiff tasks list: give either --all or --limit, not both.\n");
+    assert_said("bailiff tasks list --limit 0", 2, "",
+                "bailiff tasks list: --limit must be at least 1; --all prints all.\n");
+    assert_said("bailiff tasks list --created-after soon", 2, "",
+                "bailiff tasks list: --created-after: \"soon\" is neither a time in RFC 3339, such as "
+                "2026-01-02T03:04:05Z, nor how long ago, such as 90m.\n");
+    assert_said("bailiff tasks submit T --wait soon", 2, "",
+                "bailiff tasks submit: --wait: \"soon\" is no time, such as 30, 90s or 5m.\n");
+    assert_said("bailiff tasks submit T --wait 5 --follow", 2, "",
+                "bailiff tasks submit: give either --wait or --follow, not both.\n");
+    assert_said("bailiff tasks submit T --json --follow", 2, "",
+                "bailiff tasks submit: --follow prints the log; leave --json out.\n");
     assert_said("bailiff runner --work /tmp", 2, "", "bailiff runner: give one of --socket and --socket-fd.\n");
     assert_said("bailiff runner --work /tmp --socket-fd 999", 2, "",
                 "bailiff runner: --socket-fd: descriptor 999 is not open; the server starts its own runner.\n");
