@@ -20,6 +20,8 @@
 
 struct st_h2o_http2_conn_t;
 struct st_h2o_http2_stream_t;
+struct st_h2o_hpack_header_table_t;
+struct st_h2o_cache_digests_t;
 
 /* Connections hold the context they began with; a reload makes new ones. */
 struct tls {
@@ -101,8 +103,11 @@ struct loop {
     h2o_timeout_entry_t client_check, client_tick;
     unsigned handshake_count;
     size_t connection_count;
-    void (*http2_stream_reset)(struct st_h2o_http2_conn_t *conn,
-                               struct st_h2o_http2_stream_t *stream); /* libh2o's own */
+    /* libh2o's own, in whose places ours are */
+    void (*http2_stream_reset)(struct st_h2o_http2_conn_t *conn, struct st_h2o_http2_stream_t *stream);
+    int (*hpack_parse_headers)(h2o_req_t *req, struct st_h2o_hpack_header_table_t *header_table, const uint8_t *src,
+                               size_t len, int *pseudo_header_exists_map, size_t *content_length,
+                               struct st_h2o_cache_digests_t **digests, const char **err_desc);
     bool testing; /* the self-test runs: it is neither counted nor logged */
     bool draining, forced, ended;
     int64_t drain_started_ms, drain_until_ms;
@@ -305,6 +310,7 @@ void refusal_answer(h2o_req_t *req, const struct client *client, enum server_ref
 void refusal_register(h2o_pathconf_t *fallback); /* rewrites what libh2o answers by itself */
 
 /* ---- intercept.c ---- */
-bool intercept_works(struct loop *loop); /* a bad head and a bad chunk are refused by our readers, not libh2o's */
+bool intercept_http2_works(struct loop *loop); /* our readers are found before libh2o's; also remembers those */
+bool intercept_works(struct loop *loop);       /* a bad head and a bad chunk are refused by our readers, not libh2o's */
 
 #endif

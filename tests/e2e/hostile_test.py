@@ -386,6 +386,24 @@ class Attacks(unittest.TestCase):
         with tls(self.server, port=self.mutual, alpn=["h2"], certificate="client-alice") as connection:
             self.assertEqual(connection.selected_alpn_protocol(), "h2")
 
+    def test_hpack_bombs_with_a_certificate_are_duds(self):
+        """Each would make some 100 MB of headers, and wait for a body with them."""
+
+        def attack(_):
+            with tls(self.server, port=self.mutual, alpn=["h2"], certificate="client-alice") as connection:
+                send(connection, self.hpack_bomb())
+                read_all(connection)  # ends
+
+        self.in_parallel(16, attack)
+
+    def test_heads_without_an_end_are_not_collected(self):
+        """A head that goes on in frame after frame; one that is larger than HTTP/1's may be."""
+        begun = self.PREFACE + self.frame(1, 0, 1, b"\x82\x84\x87")
+        for more in (self.frame(9, 0, 1, b"\x40\x01a\x01b" * 3000) * 2000, self.frame(9, 0, 1, b"") * 100000):
+            with tls(self.server, port=self.mutual, alpn=["h2"], certificate="client-alice") as connection:
+                send(connection, begun + more)
+                read_all(connection)  # ends
+
     def test_rapid_reset_with_a_certificate_has_a_budget(self):
         with tls(self.server, port=self.mutual, alpn=["h2"], certificate="client-alice") as connection:
             send(connection, self.rapid_reset())

@@ -14,12 +14,14 @@ enum {
     FRAME_SETTINGS = 4,
     FRAME_WINDOW_UPDATE = 8,
     END_STREAM = 1,
-    END_HEADERS = 4
+    END_HEADERS = 4,
+    PADDED = 8,
+    PRIORITY = 32
 };
 
 static void frame_send(struct client *c, int type, int flags, unsigned stream, const void *payload, size_t len)
 {
-    unsigned char frame[256] = {
+    unsigned char frame[16384 + 9] = {
         0, (unsigned char)(len >> 8), (unsigned char)len, (unsigned char)type, (unsigned char)flags, 0, 0,
         0, (unsigned char)stream};
 
@@ -189,6 +191,84 @@ static void http2_readers_are_waited_for_only_so_long(void **state)
     server_down(server);
 }
 
+#define PLAIN_GET "\x82\x87\x01\x09localhost\x84"
+
+/* A field that is in the table costs a byte each time it is named again. */
+static void many_fields(struct client *c, unsigned stream, size_t count)
+{
+    own(text_done) struct text block = {0};
+
+    text_append_str(&block, PLAIN_GET "\x40\x01"
+                                      "a\x01"
+                                      "b");
+    for (size_t i = 1; i < count; i++)
+        text_append_char(&block, '\xbe');
+    frame_send(c, FRAME_HEADERS, END_STREAM | END_HEADERS, stream, block.data, block.len);
+}
+
+static void http2_fields_are_counted_before_they_are_made(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    struct server *server = server_up(&options);
+    own(text_done) struct text some = {0}, slip = {0}, none = {0};
+    struct client c;
+
+    http2_open(&c, server_port(server, 0));
+    many_fields(&c, 1, 63); /* and the authority */
+    assert_int_equal(stream_receive(&c, 1, &some), FRAME_DATA);
+    assert_contains(&some, "|a=b;a=b;");
+    many_fields(&c, 3, 90);
+    stream_receive(&c, 3, &slip);
+    assert_contains(&slip, "more than 64 header fields");
+    assert_int_equal(counters(server).refusals[REFUSED_PARSER], 1);
+    many_fields(&c, 5, 16000);
+    assert_int_equal(stream_receive(&c, 5, &none), -1);
+    assert_int_equal(none.len, 0);
+    assert_int_equal(counters(server).refusals[REFUSED_PARSER], 2);
+    eventually(counters(server).connections_open == 0);
+    client_close(&c);
+    server_down(server);
+}
+
+static void http2_heads_end_where_they_begin(void **state)
+{
+    static const struct {
+        int flags;
+        const char *payload;
+        size_t len;
+        bool good;
+    } cases[] = {
+#define CASE(flags, text, good) {flags, text, sizeof(text) - 1, good}
+        CASE(END_HEADERS, PLAIN_GET, true),
+        CASE(0, PLAIN_GET, false),
+        CASE(END_HEADERS | PADDED, "\x03" PLAIN_GET "\0\0\0", true),
+        CASE(END_HEADERS | PADDED, "\x00" PLAIN_GET, true),
+        CASE(END_HEADERS | PADDED, "\xff" PLAIN_GET, false),
+        CASE(END_HEADERS | PADDED, "", false),
+        CASE(END_HEADERS | PADDED, "\x01", false),
+        CASE(END_HEADERS | PRIORITY, "\0\0\0\0\x0f" PLAIN_GET, true),
+        CASE(END_HEADERS | PRIORITY, "\x80\0\0\x05\xff" PLAIN_GET, true),
+        CASE(END_HEADERS | PRIORITY, "\0\0\0\0", false),
+        CASE(END_HEADERS | PRIORITY | PADDED, "\x02\0\0\0\0\x0f" PLAIN_GET "\0\0", true),
+        CASE(END_HEADERS | PRIORITY | PADDED, "\x03\0\0\0\0\x0f\0\0", false),
+    };
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    struct server *server = server_up(&options);
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        own(text_done) struct text answer = {0};
+        struct client c;
+        http2_open(&c, server_port(server, 0));
+        frame_send(&c, FRAME_HEADERS, END_STREAM | cases[i].flags, 1, cases[i].payload, cases[i].len);
+        if (stream_receive(&c, 1, &answer) != (cases[i].good ? FRAME_DATA : -1))
+            fail_msg("case %zu: %s", i, answer.data);
+        client_close(&c);
+    }
+    server_down(server);
+}
+
 static void http2_drains(void **state)
 {
     struct listener_options listener;
@@ -220,6 +300,8 @@ int main(void)
         cmocka_unit_test(http2_streams_may_be_reset_while_they_wait),
         cmocka_unit_test(http2_resets_have_a_budget),
         cmocka_unit_test(http2_readers_are_waited_for_only_so_long),
+        cmocka_unit_test(http2_fields_are_counted_before_they_are_made),
+        cmocka_unit_test(http2_heads_end_where_they_begin),
         cmocka_unit_test(http2_drains),
     };
     signal(SIGPIPE, SIG_IGN); /* SSL_write of the clients */
