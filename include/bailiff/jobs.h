@@ -27,9 +27,10 @@ struct jobs_options {
     size_t environment_count;
     unsigned workers_max; /* attempts at once; 0: the manifest's, else one a core */
     uint64_t log_max_bytes, output_max_bytes;
-    unsigned grace_ms;     /* between SIGTERM and SIGKILL */
-    bool restart_lost;     /* lost attempts and jobs found RUNNING at start begin again; else FAILED */
-    unsigned attempts_max; /* of lost attempts of one job */
+    unsigned grace_ms;        /* between SIGTERM and SIGKILL */
+    bool restart_lost;        /* lost attempts and jobs found RUNNING at start begin again; else FAILED */
+    unsigned attempts_max;    /* of lost attempts of one job */
+    unsigned submitter_limit; /* attempts of one submitter at once; 0: no limit */
     struct log *log;
 };
 

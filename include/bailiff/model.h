@@ -5,6 +5,7 @@
 #ifndef BAILIFF_MODEL_H
 #define BAILIFF_MODEL_H
 
+#include "bailiff/controls.h"
 #include "bailiff/fault.h"
 #include "bailiff/permission.h"
 #include "bailiff/text.h"
@@ -61,16 +62,14 @@ must_check bool storage_type_parse(struct span s, enum storage_type *ret);
 const char *storage_type_extension(enum storage_type s); /* "p", "json", "csv" */
 
 bool job_status_final(enum job_status s); /* CANCELED, FAILED, COMPLETED, SKIPPED, ABANDONED */
-/* The one table of legal transitions: Taipy's, with RUNNING → PENDING for an attempt that the machine lost. */
+/* The one table of legal transitions: Taipy's, with RUNNING → PENDING for an attempt that the machine lost, that the server's stop
+ * interrupted, or that is to be retried. */
 bool job_transition_legal(enum job_status from, enum job_status to);
 /* A submission's status follows from how many of its jobs are in each status. */
 enum submission_status submission_status_of(const unsigned counts[static JOB_STATUS_COUNT]);
 
 /* ---- entities as they are stored ---- */
-struct id_list { /* of strings */
-    const char **items;
-    size_t count;
-};
+enum { SUBMITTER_SIZE = 16 };
 
 struct task {
     int64_t seq; /* position in the store: rises with creation; keyset of lists */
@@ -88,12 +87,20 @@ struct job {
     const char *id, *task_id, *task_config_id, *submission_id, *version, *owner_id;
     enum job_status status;
     bool force, cancel_requested;
-    int attempt;   /* 0: not started yet */
-    int exit_code; /* valid if exited */
-    int signal;    /* valid if signaled */
+    int attempt;      /* 0: not started yet */
+    unsigned retries; /* of these attempts: how many failed and were followed by another */
+    unsigned losses;  /* and how many were lost with their process */
+    int64_t retry_at_ms,
+        retry_delay_ms;       /* PENDING: not before; 0: at once. The delay bounds it, should the clock be set */
+    struct controls controls; /* as they were when it was submitted */
+    int exit_code;            /* valid if exited */
+    int signal;               /* valid if signaled */
     bool exited, signaled;
     int64_t created_at_ms, started_at_ms, ended_at_ms, duration_ms;
     const char *worker, *progress, *submitted_by, *stacktrace, *error; /* NULL: none */
+    uint8_t submitter[SUBMITTER_SIZE]; /* digest of issuer and subject: whose limit it counts for; zeros: nobody's */
+    const char *blocked_by; /* BLOCKED: ids of data nodes, separated by spaces: unwritten, or to be written by
+                                          earlier jobs. NULL otherwise */
 };
 
 struct submission {
@@ -138,7 +145,8 @@ struct task_config {
     const struct data_node_config **inputs, **outputs;
     size_t input_count, output_count;
     bool skippable;
-    int64_t timeout_ms;    /* 0: none */
+    struct controls controls;
+    unsigned concurrency;  /* attempts of it at once; 0: no limit of its own */
     enum data_scope scope; /* the narrowest of its data nodes'; GLOBAL without any */
 };
 struct sequence_config {

@@ -33,6 +33,11 @@ struct rate_limits {
     unsigned refusals_recorded_a_minute; /* singly, by address prefix and reason; the rest is one counted record */
 };
 
+struct submit_limits { /* of what a submit's caller may ask for */
+    int64_t timeout_ms, retry_delay_ms;
+    unsigned retries;
+};
+
 struct services {
     struct log *log;
     struct store *store;
@@ -44,6 +49,7 @@ struct services {
     const char *const *cors_origins;
     size_t cors_origin_count;
     struct rate_limits limits;
+    struct submit_limits submit_limits;
     bool same_user;           /* /readyz says so */
     bool client_certificates; /* some listener takes them */
     /* When the first revocation list of the listeners expires, in wall-clock seconds: from then on its CA's clients are refused.

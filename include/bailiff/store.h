@@ -17,11 +17,14 @@ struct store_txn; /* the writer's open transaction; only inside change.apply */
 
 /* A job's status as it became durable. */
 struct job_event {
+    int64_t seq;
     char job_id[ENTITY_ID_SIZE];
     char task_config_id[CONFIG_ID_MAX + 1];
-    enum job_status status;
+    uint8_t submitter[SUBMITTER_SIZE];
+    enum job_status status, before; /* before: SUBMITTED for a new one */
     bool cancel_requested;
     int64_t revision;
+    int64_t retry_delay_ms; /* PENDING: it is not to begin before */
 };
 
 struct store_options {
@@ -127,20 +130,28 @@ must_check bool txn_create_task(struct store_txn *txn, const struct scope *scope
  * Its data nodes and finished jobs stay. */
 must_check bool txn_delete_task(struct store_txn *txn, const struct scope *scope, const char *id, int64_t if_match,
                                 struct fault *fault);
+struct task_submission {
+    const char *id; /* of the task */
+    bool force;
+    const char *submitted_by;
+    uint8_t submitter[SUBMITTER_SIZE]; /* see struct job */
+    const struct manifest *manifest;   /* whose controls the job gets; NULL: none */
+    struct controls controls;          /* what goes before them */
+};
 /* Makes a submission and its job, takes the locks on the outputs; the job is PENDING, or BLOCKED while an input is unwritten or
  * will be written by an earlier unfinished job. (The path of the user's own is looked at for an input that was never written.) */
-must_check bool txn_submit_task(struct store_txn *txn, const struct scope *scope, const char *task_id, bool force,
-                                const char *submitted_by, struct arena *arena, struct task *ret_task,
-                                struct job *ret_job, struct submission *ret_submission, struct fault *fault);
+must_check bool txn_submit_task(struct store_txn *txn, const struct scope *scope, const struct task_submission *what,
+                                struct arena *arena, struct task *ret_task, struct job *ret_job,
+                                struct submission *ret_submission, struct fault *fault);
 /* A new task (as txn_create_task) with a job of its own in SUBMITTED: it runs when it is submitted, until then it locks nothing. */
 must_check bool txn_create_job(struct store_txn *txn, const struct scope *scope, const struct task_creation *creation,
                                struct arena *arena, struct task *ret_task, struct job *ret_job,
                                struct submission *ret_submission, struct fault *fault);
-/* SUBMITTED → PENDING or BLOCKED, as txn_submit_task; CONFLICT if it is not SUBMITTED any more. It keeps its place, which is that of its
- * creation: it waits for what earlier jobs will write, and later ones wait for it. */
-must_check bool txn_submit_job(struct store_txn *txn, const struct scope *scope, const char *id, bool force,
-                               const char *submitted_by, struct arena *arena, struct task *ret_task,
-                               struct job *ret_job, struct submission *ret_submission, struct fault *fault);
+/* SUBMITTED → PENDING or BLOCKED, as txn_submit_task, but that what->id is the job's; CONFLICT if it is not SUBMITTED any more. It keeps
+ * its place, which is that of its creation: it waits for what earlier jobs will write, and later ones wait for it. */
+must_check bool txn_submit_job(struct store_txn *txn, const struct scope *scope, const struct task_submission *what,
+                               struct arena *arena, struct task *ret_task, struct job *ret_job,
+                               struct submission *ret_submission, struct fault *fault);
 /* With its submission, if that has no other job; CONFLICT while it is unfinished, or its results are on their way to a user's own path.
  * if_match as in txn_delete_task. *ret_attempts: how many it had; their logs are the caller's to remove. */
 must_check bool txn_delete_job(struct store_txn *txn, const struct scope *scope, const char *id, int64_t if_match,
@@ -169,24 +180,33 @@ struct job_output {
     bool
         publish; /* the data node has a path of the user's own: an intent is stored, its lock stays until txn_published */
 };
+/* What becomes of a job whose process was lost, where its own controls do not say. */
+struct loss_rules {
+    bool restart;          /* it begins again; else it is FAILED */
+    unsigned attempts_max; /* that may be lost; then it is FAILED all the same. 0: no limit */
+};
 struct job_end {
     const char *job_id;
     int attempt; /* must be the current one, else CONFLICT: a late message of an earlier attempt changes nothing */
-    enum job_status status; /* COMPLETED, FAILED, CANCELED, or PENDING (lost by the machine: start again) */
-    bool exited, signaled;
-    int exit_code, signal;
+    enum job_status status; /* COMPLETED, FAILED, CANCELED, or PENDING: interrupted by us, it begins again */
+    bool final;             /* FAILED: whatever its controls say */
+    struct failure failure; /* its exit code and signal are kept, however it ended */
+    struct loss_rules losses;
+    uint32_t random; /* for the delay of a retry */
     const char *error, *stacktrace;
     const struct job_output *outputs; /* COMPLETED: one for each output of the task */
     size_t output_count;
 };
-/* RUNNING → its end: data nodes, locks, submission and dependents (BLOCKED → PENDING, or ABANDONED) in the same transaction. A job whose
- * cancellation was asked for and that is lost becomes CANCELED. */
-must_check bool txn_end_job(struct store_txn *txn, const struct job_end *end, struct fault *fault);
+/* RUNNING → its end: data nodes, locks, submission and dependents (BLOCKED → PENDING, or ABANDONED) in the same transaction. An attempt
+ * that FAILED may be retried: then the job is PENDING, keeps its locks, and its row says not before when. A job whose
+ * cancellation was asked for and that would begin again becomes CANCELED. *ret_job is as it was left; its texts live in the arena. */
+must_check bool txn_end_job(struct store_txn *txn, const struct job_end *end, struct arena *arena, struct job *ret_job,
+                            struct fault *fault);
 /* The file is at the data node's path now: the value counts as written, the lock goes, waiting jobs go on. CONFLICT: no such intent. */
 must_check bool txn_published(struct store_txn *txn, const char *data_node_id, const char *file, struct fault *fault);
-/* At start, when no attempt is alive: RUNNING jobs → PENDING (restart, and fewer than attempts_max attempts so far; 0: no limit) or
- * FAILED, cancel-requested ones → CANCELED; locks without an unfinished job or intent are removed; BLOCKED jobs are looked at anew. */
-must_check bool txn_recover_jobs(struct store_txn *txn, bool restart, unsigned attempts_max, unsigned *ret_restarted,
+/* At start, when no attempt is alive: RUNNING jobs were lost, and become PENDING or FAILED as their controls, or the rules, say;
+ * cancel-requested ones → CANCELED; locks without an unfinished job or intent are removed; BLOCKED jobs are looked at anew. */
+must_check bool txn_recover_jobs(struct store_txn *txn, const struct loss_rules *rules, unsigned *ret_restarted,
                                  unsigned *ret_failed, struct fault *fault);
 
 /* Revokes. What was revoked already stays so, and is extended if `what` goes further (*ret_new false). `what` says neither seq nor id. */

@@ -60,9 +60,21 @@ struct config_issuer {
     int token_use; /* 1: must be "access" */
     bool sound;    /* nothing is wrong with its text: its keys can be tried */
 };
-struct config_sections { /* a list of one of the above */
+struct config_sections { /* a list of one of the above; or of the next, by their names */
     void *items;
     size_t count;
+};
+struct config_retries {
+    bool given;
+    struct retries retries;
+};
+struct config_task { /* what the operator says of one task configuration */
+    const struct yaml_node *node;
+    const char *name;
+    uint64_t timeout_ms; /* 0: not said */
+    struct config_retries retries;
+    int lost_jobs;        /* enum lost_rule */
+    unsigned concurrency; /* 0: not said */
 };
 
 struct config {
@@ -109,6 +121,21 @@ struct config {
         uint64_t log_max, output_max;
         int lost_jobs; /* 0: restart; 1: fail */
         unsigned attempts;
+        struct config_limits_of_jobs {
+            const struct yaml_node *node;
+            unsigned per_task, per_subject; /* 0: no limit */
+        } limits;
+        struct config_defaults_of_tasks {
+            const struct yaml_node *node;
+            uint64_t timeout_ms; /* 0: none */
+            struct config_retries retries;
+        } defaults;
+        struct config_sections tasks; /* of struct config_task */
+        struct config_maximum {
+            const struct yaml_node *node;
+            uint64_t timeout_ms, retry_delay_ms;
+            unsigned retries;
+        } maximum;
         unsigned uid, gid; /* of `user`, once it was looked up; 0: none */
     } execution;
     struct config_policy {
@@ -143,6 +170,10 @@ struct config {
 static inline const struct config_listener *config_listener(const struct config *c, size_t i)
 {
     return (const struct config_listener *)c->server.listeners.items + i;
+}
+static inline const struct config_task *config_task(const struct config *c, size_t i)
+{
+    return (const struct config_task *)c->execution.tasks.items + i;
 }
 static inline const struct config_issuer *config_issuer(const struct config *c, size_t i)
 {

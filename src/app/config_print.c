@@ -1,7 +1,7 @@
 /* Writes a config back as a file, by the tables that read it. */
 #include "app/config_schema.h"
 
-#include "app/quantity.h"
+#include "bailiff/quantity.h"
 
 static void print_section(const struct setting_table *table, const void *section, unsigned indent, bool in_list,
                           struct text *out);
@@ -66,6 +66,9 @@ static void print_value(const struct setting *s, const void *value, struct text 
         }
         text_append_char(out, ']');
         break;
+    case SETTING_RETRIES: /* in JSON, which is YAML too */
+        retries_write(out, &((const struct config_retries *)value)->retries);
+        break;
     default: /* SETTING_ROLE_MAP */
         text_append_char(out, '{');
         for (size_t i = 0; i < map->count; i++) {
@@ -95,7 +98,10 @@ static bool is_set(const struct setting *s, const void *value)
         return ((const struct id_list *)value)->count > 0;
     case SETTING_ROLE_MAP:
         return ((const struct config_role_map *)value)->count > 0;
+    case SETTING_RETRIES:
+        return ((const struct config_retries *)value)->given;
     case SETTING_SECTIONS:
+    case SETTING_NAMED:
         return ((const struct config_sections *)value)->count > 0;
     default:
         return true;
@@ -119,6 +125,18 @@ static void print_sections(const struct setting_table *table, const struct confi
     }
 }
 
+static void print_named(const struct setting_table *table, const struct config_sections *list, unsigned indent,
+                        struct text *out)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const char *item = (const char *)list->items + i * table->size, *name;
+
+        memcpy(&name, item + sizeof(void *), sizeof(name));
+        text_printf(out, "%*s%s:\n", (int)indent, "", name);
+        print_section(table, item, indent + 2, false, out);
+    }
+}
+
 static void print_section(const struct setting_table *table, const void *section, unsigned indent, bool in_list,
                           struct text *out)
 {
@@ -136,6 +154,9 @@ static void print_section(const struct setting_table *table, const void *section
         } else if (s->kind == SETTING_SECTIONS) {
             text_append_char(out, '\n');
             print_sections(s->section, value, indent + 2, out);
+        } else if (s->kind == SETTING_NAMED) {
+            text_append_char(out, '\n');
+            print_named(s->section, value, indent + 2, out);
         } else {
             text_append_char(out, ' ');
             print_value(s, value, out);

@@ -1,7 +1,8 @@
 /* Fills structs from the tree by the tables: one reader for every setting. */
 #include "app/config_schema.h"
 
-#include "app/quantity.h"
+#include "app/yaml_form.h"
+#include "bailiff/quantity.h"
 
 struct place { /* what a value is for, while it is read */
     struct config *config;
@@ -226,6 +227,41 @@ static bool read_sections(const struct place *at, const struct yaml_node *node, 
     return true;
 }
 
+static bool read_named(const struct place *at, const struct yaml_node *node, struct config_sections *ret)
+{
+    const struct setting_table *table = at->setting->section;
+
+    if (node->kind != YAML_MAP)
+        return bad(at, "must be a table, one entry for each id, not %s.", yaml_kind_name(node));
+    if (!check_count(at, node->count))
+        return false;
+    ret->items = arena_alloc(&at->config->arena, (node->count + 1) * table->size);
+    ret->count = node->count;
+    for (size_t i = 0; i < node->count; i++) {
+        char path[420], *item = (char *)ret->items + i * table->size;
+        const char *name = arena_strdup(&at->config->arena, node->keys[i]);
+
+        if (!text_is_identifier(span_of(name)))
+            problems_add(at->problems, node->lines[i], "%s: \"%s\" is no id.", at->path, name);
+        snprintf(path, sizeof(path), "%s.%s", at->path, name);
+        config_read_section(at->config, at->problems, table, node->items[i], path, item);
+        memcpy(item + sizeof(void *), &name, sizeof(name));
+    }
+    return true;
+}
+
+static bool read_retries(const struct place *at, const struct yaml_node *node, struct config_retries *ret)
+{
+    own(json_freep) json_t *json = yaml_to_json(node);
+    struct fault fault = {0};
+
+    *ret = (struct config_retries){0};
+    if (!json)
+        return bad(at, "cannot be understood.");
+    ret->given = retries_read(json, at->path, &at->config->arena, &ret->retries, &fault);
+    return ret->given || problems_add(at->problems, at->line, "%s", fault.message);
+}
+
 /* ---- one setting, present or not ---- */
 static void set_default(const struct place *at, void *target)
 {
@@ -249,10 +285,16 @@ static void read_present(const struct place *at, const struct yaml_node *node, v
 
     if (s->kind == SETTING_SECTION)
         config_read_section(at->config, at->problems, s->section, node, at->path, target);
+    else if (s->kind == SETTING_NAMED && yaml_is_null(node))
+        set_default(at, target); /* everything in it is commented out */
     else if (yaml_is_null(node))
         bad(at, "has no value; give one, or remove the line.");
     else if (s->kind == SETTING_SECTIONS)
         fine = read_sections(at, node, target);
+    else if (s->kind == SETTING_NAMED)
+        fine = read_named(at, node, target);
+    else if (s->kind == SETTING_RETRIES)
+        (void)!read_retries(at, node, target);
     else if (s->kind == SETTING_TEXTS)
         fine = read_texts(at, node, target);
     else if (s->kind == SETTING_PATHS)
@@ -265,9 +307,9 @@ static void read_present(const struct place *at, const struct yaml_node *node, v
         set_default(at, target);
     if (!fine)
         memset(target, 0,
-               s->kind == SETTING_SECTIONS   ? sizeof(struct config_sections)
-               : s->kind == SETTING_ROLE_MAP ? sizeof(struct config_role_map)
-                                             : sizeof(struct id_list));
+               s->kind == SETTING_SECTIONS || s->kind == SETTING_NAMED ? sizeof(struct config_sections)
+               : s->kind == SETTING_ROLE_MAP                           ? sizeof(struct config_role_map)
+                                                                       : sizeof(struct id_list));
 }
 
 static void read_absent(const struct place *at, void *target)

@@ -2,6 +2,8 @@
 
 static const char *const SAME_USER[] = {"forbidden", "unsafe", NULL};
 static const char *const LOST_JOBS[] = {"restart", "fail", NULL};
+static const char *const TASK_LOST_JOBS[] = {
+    [LOST_UNSAID] = "default", [LOST_RESTART] = "restart", [LOST_FAIL] = "fail", NULL};
 static const char *const PROFILES[] = {[TOKEN_PROFILE_JWT] = "jwt", [TOKEN_PROFILE_AT_JWT] = "at+jwt", NULL};
 static const char *const PRESETS[] = {
     [PRESET_NONE] = "none",   [PRESET_KEYCLOAK] = "keycloak", [PRESET_ENTRA] = "entra", [PRESET_OKTA] = "okta",
@@ -103,6 +105,41 @@ static const struct setting STORE[] = {
 #undef AT
 static const struct setting_table STORE_TABLE = TABLE(STORE, struct config_store);
 
+#define AT(member) .offset = offsetof(struct config_limits_of_jobs, member)
+static const struct setting JOB_LIMITS[] = {
+    {"per_task", SETTING_COUNT, AT(per_task), "0", 0, CONCURRENCY_MAX, .help = "attempts of one task configuration at once, where nothing else is said of it; 0: no limit"},
+    {"per_subject", SETTING_COUNT, AT(per_subject), "0", 0, CONCURRENCY_MAX, .help = "attempts at once of what one subject has submitted; 0: no limit"},
+};
+#undef AT
+static const struct setting_table JOB_LIMITS_TABLE = TABLE(JOB_LIMITS, struct config_limits_of_jobs);
+
+#define AT(member) .offset = offsetof(struct config_defaults_of_tasks, member)
+static const struct setting TASK_DEFAULTS[] = {
+    {"timeout", SETTING_LONG_TIME, AT(timeout_ms), NULL, 1, TIMEOUT_MS_MAX, .help = "how long an attempt may take"},
+    {"retries", SETTING_RETRIES, AT(retries), .help = "when a failed attempt is followed by another"},
+};
+#undef AT
+static const struct setting_table TASK_DEFAULTS_TABLE = TABLE(TASK_DEFAULTS, struct config_defaults_of_tasks);
+
+#define AT(member) .offset = offsetof(struct config_task, member)
+static const struct setting TASK[] = {
+    {"timeout", SETTING_LONG_TIME, AT(timeout_ms), NULL, 1, TIMEOUT_MS_MAX, .help = "how long an attempt may take"},
+    {"retries", SETTING_RETRIES, AT(retries), .help = "when a failed attempt is followed by another"},
+    {"lost_jobs", SETTING_CHOICE, AT(lost_jobs), "default", .choices = TASK_LOST_JOBS, .help = "what becomes of a job whose process was lost"},
+    {"concurrency", SETTING_COUNT, AT(concurrency), NULL, 1, CONCURRENCY_MAX, .help = "attempts of it at once"},
+};
+#undef AT
+static const struct setting_table TASK_TABLE = TABLE(TASK, struct config_task);
+
+#define AT(member) .offset = offsetof(struct config_maximum, member)
+static const struct setting MAXIMUM[] = {
+    {"timeout", SETTING_LONG_TIME, AT(timeout_ms), "24h", 1, TIMEOUT_MS_MAX, .help = "the longest timeout that a submit may ask for"},
+    {"retries", SETTING_COUNT, AT(retries), "10", 0, RETRIES_MAX, .help = "the most retries that a submit may ask for"},
+    {"retry_delay", SETTING_LONG_TIME, AT(retry_delay_ms), "1h", 0, RETRY_DELAY_MS_MAX, .help = "the longest delay before a retry that a submit may ask for"},
+};
+#undef AT
+static const struct setting_table MAXIMUM_TABLE = TABLE(MAXIMUM, struct config_maximum);
+
 #define AT(member) .offset = offsetof(struct config_execution, member)
 static const struct setting EXECUTION[] = {
     {"python", TEXT, AT(python), "/usr/bin/python3", .help = "the absolute path of the application's Python interpreter"},
@@ -118,6 +155,10 @@ static const struct setting EXECUTION[] = {
     {"output_max", SETTING_SIZE, AT(output_max), "1GiB", KIB(1), UINT64_C(1) << 44, .help = "the largest value of a data node"},
     {"lost_jobs", SETTING_CHOICE, AT(lost_jobs), "restart", .choices = LOST_JOBS, .help = "what becomes of a job whose process was lost"},
     {"attempts", SETTING_COUNT, AT(attempts), "3", 1, 100, .help = "attempts of a job that is lost again and again"},
+    {"limits", SETTING_SECTION, AT(limits), .section = &JOB_LIMITS_TABLE, .help = "how many run at once"},
+    {"defaults", SETTING_SECTION, AT(defaults), .section = &TASK_DEFAULTS_TABLE, .help = "what holds for tasks of which nothing else is said"},
+    {"tasks", SETTING_NAMED, AT(tasks), .max = 10000, .section = &TASK_TABLE, .help = "what the operator says of tasks, by the ids of their configurations"},
+    {"maximum", SETTING_SECTION, AT(maximum), .section = &MAXIMUM_TABLE, .help = "what a submit may ask for, at most"},
 };
 #undef AT
 static const struct setting_table EXECUTION_TABLE = TABLE(EXECUTION, struct config_execution);

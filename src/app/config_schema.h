@@ -17,8 +17,10 @@ enum setting_kind {
     SETTING_TEXTS,     /* struct id_list */
     SETTING_PATHS,     /* struct id_list, each made absolute */
     SETTING_ROLE_MAP,  /* struct config_role_map */
+    SETTING_RETRIES,   /* struct config_retries */
     SETTING_SECTION,   /* the struct itself; its first member is the node */
-    SETTING_SECTIONS,  /* struct config_sections */
+    SETTING_SECTIONS,  /* struct config_sections: a list */
+    SETTING_NAMED,     /* struct config_sections: a table by name; the second member of each is the name */
 };
 
 struct setting {

@@ -95,14 +95,56 @@ static json_t *read_environment(const struct item *item)
     return environment;
 }
 
+static json_t *read_retries(const struct item *item)
+{
+    const struct yaml_node *node = yaml_find(item->node, "retries");
+    json_t *json = node ? yaml_to_json(node) : json_null();
+    own(arena_done) struct arena arena = {0};
+    struct retries retries;
+    struct fault fault = {0};
+
+    if (!node || (json && retries_read(json, "retries", &arena, &retries, &fault)))
+        return json;
+    problems_add(item->form->problems, yaml_line(item->node, "retries"), "task %s: %s", item->id,
+                 json ? fault.message : "retries cannot be understood.");
+    json_decref(json);
+    return json_null();
+}
+
+static const char *read_lost_jobs(const struct item *item)
+{
+    const char *rule = item_text(item, "lost_jobs");
+    enum lost_rule unused;
+
+    if (rule && !lost_rule_parse(span_of(rule), &unused)) {
+        item_bad(item, "lost_jobs", "\"%s\" is not known here; choose restart or fail.", rule);
+        return NULL;
+    }
+    return rule;
+}
+
+static json_t *read_concurrency(const struct item *item)
+{
+    const char *text = item_text(item, "concurrency");
+    uint64_t n;
+
+    if (!text)
+        return json_null();
+    if (span_to_u64(span_of(text), CONCURRENCY_MAX, &n) && n > 0)
+        return json_integer((json_int_t)n);
+    item_bad(item, "concurrency", "\"%s\" is not a number from 1 to %d.", text, CONCURRENCY_MAX);
+    return json_null();
+}
+
 static json_t *read_task(const struct item *item)
 {
-    static const char *const NAMES[] = {"command",   "function", "inputs",     "outputs",
-                                        "skippable", "timeout",  "environment"};
+    static const char *const NAMES[] = {"command", "function",    "inputs",  "outputs",   "skippable",
+                                        "timeout", "environment", "retries", "lost_jobs", "concurrency"};
     const char *module = NULL, *function = NULL, *program;
     bool has_command = yaml_find(item->node, "command"), has_function = yaml_find(item->node, "function");
     json_t *command = item_texts(item, "command"), *timeout = item_time(item, "timeout");
-    json_t *inputs, *outputs;
+    json_t *inputs, *outputs, *retries;
+    const char *lost_jobs;
     bool skippable;
 
     refuse_unknown(item, NAMES, ARRAY_LEN(NAMES));
@@ -124,9 +166,12 @@ static json_t *read_task(const struct item *item)
     inputs = item_ids(item, "inputs", item->form->data_node_ids, "data node");
     outputs = item_ids(item, "outputs", item->form->data_node_ids, "data node");
     skippable = item_bool(item, "skippable");
-    return json_pack("{s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:b, s:o}", "id", item->id, "module", module, "function",
-                     function, "command", command, "environment", read_environment(item), "inputs", inputs, "outputs",
-                     outputs, "skippable", (int)skippable, "timeout_ms", timeout);
+    retries = read_retries(item);
+    lost_jobs = read_lost_jobs(item);
+    return json_pack("{s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:s?, s:o}", "id", item->id, "module",
+                     module, "function", function, "command", command, "environment", read_environment(item), "inputs",
+                     inputs, "outputs", outputs, "skippable", (int)skippable, "timeout_ms", timeout, "retries", retries,
+                     "lost_jobs", lost_jobs, "concurrency", read_concurrency(item));
 }
 
 /* ---- scenarios ---- */

@@ -1,8 +1,8 @@
 /* Answers for people: entities, a member a line; and lists, in tables. As JSON: what the server said. */
 #include "app/remote.h"
 
-#include "app/quantity.h"
 #include "bailiff/clock.h"
+#include "bailiff/quantity.h"
 
 const char *plain_name(const char *name)
 {

@@ -1,10 +1,10 @@
 /* Submitting, and waiting for the job's end. */
 #include <unistd.h>
 
-#include "app/quantity.h"
 #include "app/remote.h"
 #include "bailiff/clock.h"
 #include "bailiff/model.h"
+#include "bailiff/quantity.h"
 
 enum { SERVER_WAITS_S = 60, POLL_FIRST_MS = 200, POLL_LAST_MS = 2000 };
 

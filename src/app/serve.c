@@ -44,7 +44,8 @@ static bool start(struct serving *s, struct fault *fault)
     s->log = log_new(STDERR_FILENO, (enum log_format)s->config->log.format, (enum log_level)s->config->log.level);
     serve_log_problems(s, &s->problems);
     if (!probe_start(s->config, fault) || !serve_make_keyring(s, fault) || !serve_make_jobs(s, fault) ||
-        !serve_load_application(s, fault) || !serve_make_store(s, fault) || !serve_load_revocations(s, fault))
+        !serve_load_application(s, fault) || !serve_apply_controls(s, fault) || !serve_make_store(s, fault) ||
+        !serve_load_revocations(s, fault))
         return false;
     serve_put_in_force(s, snapshot_ref(s->snapshot));
     serve_fill_services(s);

@@ -31,6 +31,8 @@ struct serving {
 /* serve_setup.c: each makes one thing; on failure nothing of it is left. */
 must_check bool serve_make_jobs(struct serving *s, struct fault *fault);
 must_check bool serve_load_application(struct serving *s, struct fault *fault);
+/* serve_controls.c */
+must_check bool serve_apply_controls(struct serving *s, struct fault *fault);
 must_check bool serve_make_store(struct serving *s, struct fault *fault);
 void serve_fill_services(struct serving *s);
 must_check bool serve_make_server(struct serving *s, struct fault *fault);

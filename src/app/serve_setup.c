@@ -66,6 +66,7 @@ bool serve_make_jobs(struct serving *s, struct fault *fault)
         .grace_ms = e->grace_ms,
         .restart_lost = e->lost_jobs == 0,
         .attempts_max = e->attempts,
+        .submitter_limit = e->limits.per_subject,
         .log = s->log,
     };
 
@@ -215,6 +216,9 @@ void serve_fill_services(struct serving *s)
         .same_user = config_same_user(c),
         .client_certificates = config_takes_client_certificates(c),
         .revocation_lists_until_s = &s->revocation_lists_until_s,
+        .submit_limits = {.timeout_ms = (int64_t)c->execution.maximum.timeout_ms,
+                          .retry_delay_ms = (int64_t)c->execution.maximum.retry_delay_ms,
+                          .retries = c->execution.maximum.retries},
         .revocations = s->revocations,
         .keyring = s->keyring,
         .snapshot_lock = &s->snapshot_lock,

@@ -1,8 +1,8 @@
 /* bailiff token: tokens for development and service accounts, and the key that signs them. */
 #include "app/command.h"
 #include "app/config.h"
-#include "app/quantity.h"
 #include "bailiff/clock.h"
+#include "bailiff/quantity.h"
 
 enum { TTL_DEFAULT_MS = 3600 * 1000, ROLES_MAX = 64 };
 

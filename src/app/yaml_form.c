@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdarg.h>
 
-#include "app/quantity.h"
+#include "bailiff/quantity.h"
 
 enum { SUGGESTIONS_MAX = 100 }; /* looking for the nearest of 10,000 names takes its time */
 

@@ -19,6 +19,16 @@ static void put_nodes(struct text *json, const char *key, const struct data_node
     jw_close(json, ']');
 }
 
+static void put_controls(struct text *json, const struct task_config *c)
+{
+    jw_key(json, "timeout_ms");
+    c->controls.timeout_ms > 0 ? jw_int(json, c->controls.timeout_ms) : jw_null(json);
+    jw_key(json, "retries");
+    c->controls.has_retries ? retries_write(json, &c->controls.retries) : jw_null(json);
+    jw_key(json, "concurrency");
+    c->concurrency > 0 ? jw_int(json, c->concurrency) : jw_null(json);
+}
+
 static void put_task(struct text *json, const struct task_config *c)
 {
     jw_open(json, '{');
@@ -31,6 +41,7 @@ static void put_task(struct text *json, const struct task_config *c)
     put_nodes(json, "inputs", c->inputs, c->input_count);
     put_nodes(json, "outputs", c->outputs, c->output_count);
     jw_member_bool(json, "skippable", c->skippable);
+    put_controls(json, c);
     jw_close(json, '}');
 }
 

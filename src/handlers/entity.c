@@ -1,5 +1,8 @@
 /* What handlers of single entities share. */
 #include "handlers/entity.h"
+
+#include <stdio.h>
+
 #include "handlers/resource.h"
 
 /* Sets ETag; true if If-None-Match has it. */
@@ -34,6 +37,9 @@ enum flow resource_get(struct exchange *x, const struct resource *resource)
         !resource->find(x->bench->reader, &x->scope, exchange_param(x, "id"), &x->arena, row, &fault))
         return exchange_fail(x, &fault);
     members_etag(number_at(row, resource->seq_at), number_at(row, resource->revision_at), members, x->wire, etag);
+    uint32_t variant = resource->variant ? resource->variant(row) : 0;
+    if (variant != 0)
+        snprintf(etag + strlen(etag), sizeof(etag) - strlen(etag), ".%x", variant);
     if (not_modified(x, etag))
         return exchange_answer(x, 304);
 

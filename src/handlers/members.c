@@ -98,6 +98,9 @@ PUT(job, worker, jw_string(out, e->worker))
 PUT(job, progress, jw_string(out, e->progress))
 PUT(job, submitted_by, jw_string(out, e->submitted_by))
 PUT(job, error, jw_string(out, e->error))
+PUT(job, retries, jw_int(out, e->retries))
+PUT(job, retries_max, jw_int(out, e->controls.retries.max))
+PUT(job, retry_at, jw_time(out, e->retry_at_ms))
 
 static void job_stacktrace(struct text *out, const void *entity, enum wire wire)
 {
@@ -143,6 +146,26 @@ static void job_duration_ms(struct text *out, const void *entity, enum wire wire
         jw_null(out);
 }
 
+static void job_timeout_ms(struct text *out, const void *entity, enum wire wire)
+{
+    const struct job *e = entity;
+
+    (void)wire;
+    put_interval(out, MAX(e->controls.timeout_ms, 0));
+}
+
+static void job_blocked_by(struct text *out, const void *entity, enum wire wire)
+{
+    const struct job *e = entity;
+    struct span rest = span_of(e->blocked_by), id;
+
+    (void)wire;
+    jw_open(out, '[');
+    while (rest.len > 0 && span_cut(&rest, ' ', &id))
+        jw_string_len(out, id.data, id.len);
+    jw_close(out, ']');
+}
+
 static const struct member job_members[] = {
     {"id", false, job_id},
     {"task_id", false, job_task_id},
@@ -153,6 +176,11 @@ static const struct member job_members[] = {
     {"stacktrace", false, job_stacktrace},
     {"submission_id", true, job_submission_id},
     {"attempt", true, job_attempt},
+    {"retries", true, job_retries},
+    {"retries_max", true, job_retries_max},
+    {"retry_at", true, job_retry_at},
+    {"timeout_ms", true, job_timeout_ms},
+    {"blocked_by", true, job_blocked_by},
     {"exit_code", true, job_exit_code},
     {"signal", true, job_signal},
     {"error", true, job_error},

@@ -26,7 +26,7 @@ void members_put(struct text *out, const struct member_table *table, const void 
                  enum wire wire);
 
 /* The tag of one representation of an entity (without quotes): it changes with the entity, the members picked and the wire. */
-enum { ETAG_SIZE = 64 };
+enum { ETAG_SIZE = 72 };
 void members_etag(int64_t seq, int64_t revision, member_set set, enum wire wire, char out[static ETAG_SIZE]);
 
 #endif

@@ -18,6 +18,8 @@ struct resource {
     const char *key;  /* "task": the member that holds one */
     const struct member_table *members;
     size_t row_size, seq_at, revision_at; /* of the entity's struct, and of these members in it */
+    uint32_t (*variant)(
+        const void *row); /* what changes without a revision of its own, for the ETag; NULL: nothing does */
     const struct list_filter
         *filters; /* of its list, besides those that all lists have; the last has no name. NULL: none */
     bool (*status_parse)(const char *value, int *ret); /* of ?status=; NULL: it has none */

@@ -3,12 +3,12 @@
 #include "handlers/change.h"
 #include "handlers/entity.h"
 #include "handlers/members.h"
+#include "handlers/submission.h"
 
 struct submit_input {
     struct change_input base;
-    bool of_job; /* id is a job's that was made before; else a task's */
-    const char *id;
-    bool force;
+    bool of_job; /* what.id is a job's that was made before; else a task's */
+    struct task_submission what;
     struct preferences preferences;
 };
 
@@ -22,10 +22,8 @@ static bool submit_apply(struct store_txn *txn, struct change *change, struct fa
 {
     const struct submit_input *input = change->input;
     struct submit_outcome *o = arena_alloc(&change->arena, sizeof(*o));
-    bool ok = input->of_job ? txn_submit_job(txn, &input->base.scope, input->id, input->force, input->base.subject,
-                                             &change->arena, &o->task, &o->job, &o->submission, fault)
-                            : txn_submit_task(txn, &input->base.scope, input->id, input->force, input->base.subject,
-                                              &change->arena, &o->task, &o->job, &o->submission, fault);
+    bool ok = (input->of_job ? txn_submit_job : txn_submit_task)(txn, &input->base.scope, &input->what, &change->arena,
+                                                                 &o->task, &o->job, &o->submission, fault);
 
     if (!ok)
         return false;
@@ -46,7 +44,7 @@ static void put_submitted(struct text *json, const struct submit_input *input, c
     own(text_done) struct text message = {0};
     enum wire wire = input->base.wire;
 
-    text_printf(&message, "%s %s was submitted.", input->of_job ? "Job" : "Task", input->id);
+    text_printf(&message, "%s %s was submitted.", input->of_job ? "Job" : "Task", input->what.id);
     jw_open(json, '{');
     jw_member_string(json, "message", message.data);
     if (wire != WIRE_TAIPY) {
@@ -188,20 +186,21 @@ static enum flow submit(struct exchange *x, bool of_job)
     struct fault fault = {0};
     bool force = false;
 
-    if (!exchange_query(x, params, ARRAY_LEN(params), &fault) || !parse_force(params[0].value, &force, &fault) ||
-        !body_is_ignorable(x, &fault))
+    if (!exchange_query(x, params, ARRAY_LEN(params), &fault) || !parse_force(params[0].value, &force, &fault))
         return exchange_fail(x, &fault);
-    if (x->replay)
-        return submit_replayed(x);
     struct change *change = change_begin(x, sizeof(struct submit_input));
     struct submit_input *input = change->input;
+    if (!submission_read(x, &change->arena, &input->what, &fault) || x->replay) {
+        change_free(change);
+        return fault.kind != FAULT_NONE ? exchange_fail(x, &fault) : submit_replayed(x);
+    }
     input->of_job = of_job;
-    input->id = arena_strdup(&change->arena, exchange_param(x, "id"));
-    input->force = force;
+    input->what.id = arena_strdup(&change->arena, exchange_param(x, "id"));
+    input->what.force |= force;
     exchange_preferences(x, &input->preferences);
     change->apply = submit_apply;
     change->render = submit_render;
-    return change_commit(x, change, of_job ? "job.submit" : "task.submit", input->id, submit_committed);
+    return change_commit(x, change, of_job ? "job.submit" : "task.submit", input->what.id, submit_committed);
 }
 
 enum flow tasks_submit(struct exchange *x)

@@ -3,6 +3,7 @@
 #include "handlers/change.h"
 #include "handlers/entity.h"
 #include "handlers/resource.h"
+#include "handlers/submission.h"
 
 static bool step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
                  struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows,

@@ -1,9 +1,12 @@
 /* An attempt of a job: from PENDING to what the runner says of it. */
 #include <stdio.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "bailiff/clock.h"
 #include "jobs/thread.h"
+
+enum { EXCEPTIONS_MAX = 64 };
 
 struct attempt *attempt_of_job(struct jobs *jobs, const char *job_id)
 {
@@ -51,7 +54,7 @@ static void send_start(struct attempt *attempt)
         return;
     }
     if (!start_message(attempt, &json, &fault) || !link_send(&jobs->client.link, text_span(&json), &fault)) {
-        attempt_finish(attempt, JOB_FAILED, fault.message);
+        attempt_failed(attempt, CAUSE_ERROR, fault.message);
         return;
     }
     attempt->generation = jobs->client.generation;
@@ -64,7 +67,7 @@ static void start_finished(struct jobs *jobs, void *subject, struct change *chan
     if (!change->ok) {
         if (change->fault.kind != FAULT_CONFLICT && change->fault.kind != FAULT_NOT_FOUND) {
             jobs->dispatch_ms = jobs_backoff(&jobs->dispatch_failures, clock_mono_ms());
-            jobs->pending_more = true; /* it is PENDING still */
+            attempt->again = true; /* it is PENDING still */
             log_write(jobs->log, LOG_WARNING, "job.start", change->fault.message, L_STR("job", attempt->job_id),
                       L_STR("detail", change->fault.detail[0] ? change->fault.detail : NULL));
         }
@@ -85,7 +88,7 @@ static void start_finished(struct jobs *jobs, void *subject, struct change *chan
     send_start(attempt);
 }
 
-void attempt_begin(struct jobs *jobs, const char *job_id)
+void attempt_begin(struct jobs *jobs, struct queue_place *place)
 {
     struct attempt *attempt = xcalloc(1, sizeof *attempt);
     struct change *change = change_new();
@@ -94,13 +97,16 @@ void attempt_begin(struct jobs *jobs, const char *job_id)
     attempt->jobs = jobs;
     attempt->log = -1;
     attempt->started_ms = clock_mono_ms();
-    snprintf(attempt->job_id, sizeof attempt->job_id, "%s", job_id);
+    attempt->job_seq = place->seq;
+    attempt->lane = place->lane;
+    snprintf(attempt->job_id, sizeof attempt->job_id, "%s", place->job_id);
+    free(place->job_id);
     attempt->next = jobs->attempts;
     jobs->attempts = attempt;
     jobs->attempt_count++;
     jobs->occupied++;
 
-    snprintf(input->job_id, sizeof input->job_id, "%s", job_id);
+    snprintf(input->job_id, sizeof input->job_id, "%s", attempt->job_id);
     snprintf(input->worker, sizeof input->worker, "runner-%lld", (long long)jobs->client.runner_pid);
     change->input = input;
     change->outcome = arena_alloc(&change->arena, sizeof(struct job_start));
@@ -138,25 +144,38 @@ static bool outputs_fit(struct attempt *attempt, const struct answer *answer)
     return true;
 }
 
+static void take_exceptions(struct attempt *attempt, const json_t *names)
+{
+    struct id_list *list = &attempt->end.failure.exceptions;
+    size_t count = MIN(json_array_size(names), (size_t)EXCEPTIONS_MAX);
+
+    list->items = arena_alloc(&attempt->arena, (count + 1) * sizeof *list->items);
+    for (list->count = 0; list->count < count; list->count++)
+        list->items[list->count] = arena_strdup(&attempt->arena, json_string_value(json_array_get(names, list->count)));
+}
+
 void attempt_ended(struct attempt *attempt, const struct answer *answer)
 {
     struct job_end *end = &attempt->end;
 
-    end->exited = answer->exited;
-    end->exit_code = (int)answer->exit_code;
-    end->signaled = answer->signaled;
-    end->signal = (int)answer->signal;
+    end->failure.exited = answer->exited;
+    end->failure.exit_code = (int)answer->exit_code;
+    end->failure.signaled = answer->signaled;
+    end->failure.signal = (int)answer->signal;
+    take_exceptions(attempt, answer->exceptions);
     end->stacktrace = arena_strdup(&attempt->arena, answer->stacktrace);
     switch (answer->result) {
     case ATTEMPT_COMPLETED:
         if (outputs_fit(attempt, answer))
             attempt_finish(attempt, JOB_COMPLETED, NULL);
         else
-            attempt_finish(attempt, JOB_FAILED, "The runner did not hand over the outputs that belong to the task.");
+            attempt_failed(attempt, CAUSE_ERROR, "The runner did not hand over the outputs that belong to the task.");
         break;
     case ATTEMPT_FAILED:
+        attempt_failed(attempt, CAUSE_ERROR, answer->error ? answer->error : "The task failed.");
+        break;
     case ATTEMPT_TIMED_OUT:
-        attempt_finish(attempt, JOB_FAILED, answer->error ? answer->error : "The task failed.");
+        attempt_failed(attempt, CAUSE_TIMEOUT, answer->error ? answer->error : "The task ran longer than its limit.");
         break;
     case ATTEMPT_CANCELED:
         if (attempt->cancel)
@@ -171,24 +190,27 @@ void attempt_ended(struct attempt *attempt, const struct answer *answer)
     }
 }
 
+/* Whether it begins again is decided where its end is stored: see failures.c. */
+void attempt_failed(struct attempt *attempt, enum failure_cause cause, const char *error)
+{
+    const struct jobs_options *options = &attempt->jobs->options;
+
+    attempt->end.failure.cause = cause;
+    attempt->end.losses = (struct loss_rules){options->restart_lost, options->attempts_max};
+    if (getrandom(&attempt->end.random, sizeof attempt->end.random, 0) < 0)
+        attempt->end.random = (uint32_t)clock_mono_us(); /* it only has to differ from others */
+    attempt_finish(attempt, JOB_FAILED, error);
+}
+
 void attempt_lost(struct attempt *attempt, const char *why)
 {
-    struct jobs *jobs = attempt->jobs;
-    int count = attempt->started->job.attempt;
-
-    attempt->end.exited = attempt->end.signaled = false;
+    attempt->end.failure = (struct failure){0};
     if (attempt->cancel)
         attempt_finish(attempt, JOB_CANCELED, NULL);
-    else if (jobs->stopping)
+    else if (attempt->jobs->stopping)
         attempt_finish(attempt, JOB_PENDING, NULL);
-    else if (!jobs->options.restart_lost)
-        attempt_finish(attempt, JOB_FAILED, why);
-    else if ((unsigned)count < jobs->options.attempts_max)
-        attempt_finish(attempt, JOB_PENDING, NULL);
-    else {
-        own(freep) char *error = xprintf("%s It was the last of %d attempts.", why, count);
-        attempt_finish(attempt, JOB_FAILED, error);
-    }
+    else
+        attempt_failed(attempt, CAUSE_LOST, why);
 }
 
 void attempts_connection_lost(struct jobs *jobs)

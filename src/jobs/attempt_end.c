@@ -20,6 +20,11 @@ void attempt_free(struct attempt *attempt)
         jobs->occupied--;
     if (attempt->started)
         atomic_fetch_sub(&jobs->running, 1);
+    if (attempt->again)
+        queue_return(jobs->queue, &(struct queue_place){attempt->job_seq, attempt->job_id, attempt->lane},
+                     attempt->again_ms);
+    else
+        queue_leave(jobs->queue, attempt->lane);
     closep(&attempt->log);
     arena_done(&attempt->arena);
     change_free(attempt->start);
@@ -42,8 +47,19 @@ static void try_again(struct attempt *attempt, const struct fault *fault)
 static bool end_apply(struct store_txn *txn, struct change *change, struct fault *fault)
 {
     const struct attempt *attempt = change->input;
+    struct job job = {0};
 
-    return txn_end_job(txn, &attempt->end, fault);
+    if (!txn_end_job(txn, &attempt->end, &change->arena, &job, fault))
+        return false;
+    own(text_done) struct text detail = {0};
+    jw_open(&detail, '{');
+    jw_member_string(&detail, "status", job_status_name(job.status));
+    jw_member_int(&detail, "attempt", attempt->end.attempt);
+    if (job.retry_at_ms != 0)
+        jw_member_time(&detail, "retry_at", job.retry_at_ms);
+    jw_close(&detail, '}');
+    change->audit.detail = arena_strdup(&change->arena, detail.data);
+    return true;
 }
 
 static void after_commit(struct attempt *attempt)
@@ -79,8 +95,6 @@ static void end_finished(struct jobs *jobs, void *subject, struct change *change
     }
     if (attempt->foldered)
         client_number(jobs, "release", "attempt", attempt->number);
-    /* Its event may have come before this, when the queue still passed over it as being on its way. */
-    jobs->pending_more |= attempt->end.status == JOB_PENDING;
     attempt_free(attempt);
 }
 
@@ -127,7 +141,7 @@ static void stored(struct parcel *parcel)
         if (sources_gone(attempt))
             attempt_lost(attempt, "The runner was lost before its results were stored.");
         else
-            attempt_finish(attempt, JOB_FAILED, move->fault.message);
+            attempt_failed(attempt, CAUSE_ERROR, move->fault.message);
     }
     move_free(move);
 }

@@ -108,7 +108,7 @@ bool jobs_new(const struct jobs_options *options, struct jobs **ret_jobs, struct
     jobs->client.link.fd = jobs->client.folder = -1;
     jobs->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     jobs->inbox = inbox_new(wake, jobs);
-    jobs->pending = xcalloc(PENDING_MAX, sizeof *jobs->pending);
+    jobs->queue = queue_new(0);
     jobs->old_files_end = &jobs->old_files;
     pthread_mutex_init(&jobs->gate, NULL);
     if (jobs->wake < 0 ? fault_internal(fault, "eventfd: %s", strerror(errno))
@@ -123,8 +123,7 @@ bool jobs_new(const struct jobs_options *options, struct jobs **ret_jobs, struct
 /* ---- start ---- */
 
 struct recovery {
-    bool restart;
-    unsigned attempts_max;
+    struct loss_rules rules;
     unsigned restarted, failed;
 };
 
@@ -133,13 +132,12 @@ static bool recover_apply(struct store_txn *txn, struct change *change, struct f
 {
     struct recovery *recovery = change->input;
 
-    return txn_recover_jobs(txn, recovery->restart, recovery->attempts_max, &recovery->restarted, &recovery->failed,
-                            fault);
+    return txn_recover_jobs(txn, &recovery->rules, &recovery->restarted, &recovery->failed, fault);
 }
 
 static bool recover(struct jobs *jobs, struct fault *fault)
 {
-    struct recovery recovery = {.restart = jobs->options.restart_lost, .attempts_max = jobs->options.attempts_max};
+    struct recovery recovery = {.rules = {jobs->options.restart_lost, jobs->options.attempts_max}};
     struct change *change = change_new();
 
     change->class = CHANGE_JOB;
@@ -180,11 +178,13 @@ bool jobs_start(struct jobs *jobs, struct store *store, const struct manifest *m
     jobs->store = store;
     jobs->manifest = manifest;
     jobs->workers = worker_count(jobs);
-    jobs->pending_more = true;
     /* The runner has greeted: nothing that ran before is alive. Only then may jobs that were RUNNING begin again. */
     if (!client_pump(jobs, client_greeted, GREETED_TIMEOUT_MS, fault) || !recover(jobs, fault) ||
         !store_reader_open(store, &jobs->reader, fault) || !collect_orphans(jobs, fault) ||
         !publish_recover(jobs, fault))
+        return false;
+    inbox_drain(jobs->inbox); /* what recovering has told: the store is asked for all of it */
+    if (!dispatch_load(jobs, fault))
         return false;
     store_reader_turn_end(jobs->reader);
     old_logs_begin(jobs);
@@ -207,9 +207,8 @@ static void events_deliver(struct parcel *parcel)
 
     for (size_t i = 0; i < events->count; i++) {
         const struct job_event *event = &events->items[i];
-        if (event->status == JOB_PENDING)
-            jobs->pending_more = true;
-        else if (job_status_final(event->status))
+        dispatch_event(jobs, event);
+        if (job_status_final(event->status))
             waits_job_ended(jobs, event->job_id);
         else if (event->status == JOB_RUNNING && event->cancel_requested) {
             struct attempt *attempt = attempt_of_job(jobs, event->job_id);
@@ -282,7 +281,7 @@ void jobs_free(struct jobs *jobs)
     inbox_free(jobs->inbox);
     pthread_mutex_destroy(&jobs->gate);
     closep(&jobs->wake);
-    free(jobs->pending);
+    queue_free(jobs->queue);
     arena_done(&jobs->arena);
     free(jobs);
 }

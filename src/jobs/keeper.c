@@ -30,6 +30,7 @@ static void keeper_done(struct keeper *keeper)
     free(keeper->outcome.error);
     free(keeper->outcome.stacktrace);
     free(keeper->outcome.kind);
+    json_decref(keeper->outcome.exceptions);
     free(keeper->python);
     free(keeper->package);
     free(keeper->work);

@@ -15,8 +15,10 @@ enum {
     KEEPER_READ_TIMEOUT_MS = 60000,
     KEEPER_LOCK_TIMEOUT_MS = 60000,
     KEEPER_GRACE_MAX_MS = 600000,
-    KEEPER_QUEUE_MAX = 262144, /* bytes to the runner; above it the job's output waits in its pipe */
-    KEEPER_TEXT_MAX = 262144,  /* of a stack trace */
+    KEEPER_QUEUE_MAX = 262144,  /* bytes to the runner; above it the job's output waits in its pipe */
+    KEEPER_TEXT_MAX = 262144,   /* of a stack trace */
+    KEEPER_EXCEPTIONS_MAX = 32, /* names passed on, each of at most so many bytes */
+    KEEPER_EXCEPTION_BYTES_MAX = 200,
 };
 
 enum keeper_state {
@@ -36,6 +38,7 @@ struct outcome {
     bool exited, signaled;
     int exit_code, signal;
     char *error, *stacktrace, *kind; /* kind: of a failed read */
+    json_t *exceptions;              /* names of classes, or NULL */
 };
 
 struct keeper {

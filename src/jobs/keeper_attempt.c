@@ -214,9 +214,11 @@ static void worker_answered(struct keeper *keeper, const struct worker_answer *a
             conclude_kind(keeper, answer->kind ? answer->kind : "unreadable", answer->error);
     } else if (answer->ok)
         conclude_success(keeper);
-    else
+    else {
+        keeper->outcome.exceptions = json_incref(answer->exceptions);
         keeper_conclude(keeper, ATTEMPT_FAILED, answer->error ? answer->error : "The function failed.",
                         answer->stacktrace);
+    }
 }
 
 /* Takes what was received; false if it is not the protocol. */

@@ -27,6 +27,18 @@ static void write_outputs(struct text *json, const struct keeper *keeper)
     jw_close(json, ']');
 }
 
+static void write_exceptions(struct text *json, const json_t *names)
+{
+    if (json_array_size(names) == 0)
+        return;
+    jw_key(json, "exceptions");
+    jw_open(json, '[');
+    for (size_t i = 0; i < json_array_size(names) && i < KEEPER_EXCEPTIONS_MAX; i++)
+        jw_string_len(json, json_string_value(json_array_get(names, i)),
+                      MIN(json_string_length(json_array_get(names, i)), (size_t)KEEPER_EXCEPTION_BYTES_MAX));
+    jw_close(json, ']');
+}
+
 static void reply_ended(struct keeper *keeper)
 {
     const struct outcome *outcome = &keeper->outcome;
@@ -41,6 +53,7 @@ static void reply_ended(struct keeper *keeper)
     jw_member_string(&json, "error", outcome->error);
     jw_member_string(&json, "stacktrace", outcome->stacktrace);
     write_outputs(&json, keeper);
+    write_exceptions(&json, outcome->exceptions);
     jw_close(&json, '}');
     keeper_reply(keeper, &json);
 }
@@ -67,6 +80,7 @@ static void outcome_done(struct outcome *outcome)
     free(outcome->error);
     free(outcome->stacktrace);
     free(outcome->kind);
+    json_decref(outcome->exceptions);
     *outcome = (struct outcome){0};
 }
 

@@ -82,7 +82,7 @@ static const struct member ANSWER_MEMBERS[ANSWER_OP_COUNT][16] = {
     [ANSWER_ENDED] = {A("attempt", POSITIVE, attempt), A("result", TEXT, result_name),
                       A_CODE("exit_code", exit_code, exited), A_CODE("signal", signal, signaled),
                       A("error", TEXT_OR_NULL, error), A("stacktrace", TEXT_OR_NULL, stacktrace),
-                      A("outputs", STRINGS_OR_NULL, outputs)},
+                      A("outputs", STRINGS_OR_NULL, outputs), A("exceptions", STRINGS_OR_NULL, exceptions)},
     [ANSWER_READ] = {A("request", POSITIVE, number), A("ok", BOOLEAN, ok), A("kind", TEXT_OR_NULL, kind),
                      A("error", TEXT_OR_NULL, error)},
     [ANSWER_PUBLISHED] = {A("request", POSITIVE, number), A("ok", BOOLEAN, ok), A("error", TEXT_OR_NULL, error)},
@@ -95,6 +95,7 @@ static const struct member WORKER_MEMBERS[] = {
     W("error", TEXT_OR_NULL, error),
     W("stacktrace", TEXT_OR_NULL, stacktrace),
     W("kind", TEXT_OR_NULL, kind),
+    W("exceptions", STRINGS_OR_NULL, exceptions),
     {0},
 };
 

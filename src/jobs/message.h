@@ -77,7 +77,7 @@ struct answer {
     bool exited, signaled; /* exit_code, signal are valid */
     int64_t exit_code, signal;
     enum attempt_result result;
-    json_t *outputs, *errors;
+    json_t *outputs, *errors, *exceptions;
 };
 must_check bool answer_read(struct span body, struct answer *ret_answer, struct fault *fault);
 void answer_done(struct answer *answer);
@@ -88,6 +88,7 @@ struct worker_answer {
     const char *op;
     bool ok, restart;
     const char *error, *stacktrace, *kind;
+    json_t *exceptions; /* array of strings, or NULL */
 };
 must_check bool worker_answer_read(struct span body, struct worker_answer *ret_answer, struct fault *fault);
 void worker_answer_done(struct worker_answer *answer);

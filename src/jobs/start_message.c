@@ -71,16 +71,17 @@ bool start_message(struct attempt *attempt, struct text *json, struct fault *fau
     const struct task *task = &attempt->started->task;
     const struct task_config *config = manifest_task(jobs->manifest, task->config_id);
 
-    if (!config)
+    if (!config) /* what its job was promised when it was submitted does not help: nobody knows what to run */
         return fault_set(fault, FAULT_NOT_FOUND, "Task config: %s does not exist in the application that is loaded.",
                          task->config_id);
+    const struct controls controls = controls_merge(&attempt->started->job.controls, &config->controls);
     jw_open(json, '{');
     jw_member_string(json, "op", "start");
     jw_member_int(json, "attempt", attempt->number);
     jw_member_string(json, "job", attempt->job_id);
     jw_member_int(json, "nth", attempt->started->job.attempt);
     jw_member_string(json, "root", jobs->manifest->root);
-    jw_member_int(json, "timeout_ms", config->timeout_ms);
+    jw_member_int(json, "timeout_ms", MAX(controls.timeout_ms, 0));
     jw_member_int(json, "grace_ms", jobs->options.grace_ms);
     if (config->command.count > 0) {
         if (!write_command(config, json, fault))

@@ -30,6 +30,8 @@ static int turn_timeout(struct jobs *jobs, int64_t now_ms)
     for (const struct attempt *attempt = jobs->attempts; attempt; attempt = attempt->next)
         if (attempt->phase == PHASE_UNSTORED && attempt->retry_ms - now_ms < timeout)
             timeout = attempt->retry_ms - now_ms;
+    if (queue_due_ms(jobs->queue) - now_ms < timeout)
+        timeout = queue_due_ms(jobs->queue) - now_ms;
     /* A child that is going, a connection to be made again, a dispatch put off. */
     if ((jobs->client.state == CLIENT_DOWN || jobs->stopping || jobs->dispatch_ms > now_ms) && timeout > TICK_BUSY_MS)
         timeout = TICK_BUSY_MS;

@@ -11,11 +11,11 @@
 #include "jobs/link.h"
 #include "jobs/message.h"
 #include "jobs/mover.h"
+#include "jobs/queue.h"
 
 enum {
-    PENDING_MAX = 256, /* ids of waiting jobs in memory; the rest stays in the store */
-    BACKLOG_MAX = 64,  /* attempts that have ended and are not stored yet, beyond those that run */
-    READS_MAX = 64,    /* data nodes being read */
+    BACKLOG_MAX = 64, /* attempts that have ended and are not stored yet, beyond those that run */
+    READS_MAX = 64,   /* data nodes being read */
     PUBLISH_AT_ONCE = 16,
     OLD_FILES_MAX = 65536, /* beyond it they are found at the next start */
     RETRY_MIN_MS = 100,
@@ -56,6 +56,10 @@ struct attempt {
     struct attempt *next;
     struct jobs *jobs;
     char job_id[ENTITY_ID_SIZE];
+    int64_t job_seq;
+    struct lane *lane; /* in whose limits it counts until its end is stored */
+    bool again;        /* the job is PENDING once more: it waits anew when this attempt is forgotten */
+    int64_t again_ms;  /* from when on; 0: at once */
     enum attempt_phase phase;
     struct change *start;      /* owns what `started` points to */
     struct job_start *started; /* NULL: not yet */
@@ -137,9 +141,7 @@ struct jobs {
 
     struct attempt *attempts;
     unsigned attempt_count, occupied;
-    char (*pending)[ENTITY_ID_SIZE];
-    size_t pending_first, pending_count;
-    bool pending_more; /* the store may have more than is in memory */
+    struct queue *queue; /* PENDING jobs */
     int64_t dispatch_ms;
     unsigned dispatch_failures;
 
@@ -184,15 +186,19 @@ must_check bool child_spawn(struct jobs *jobs, int *ret_fd, struct fault *fault)
 void child_reap(struct jobs *jobs);
 
 /* dispatch.c */
+must_check bool dispatch_load(struct jobs *jobs,
+                              struct fault *fault); /* what waits in the store; before the thread runs */
+void dispatch_event(struct jobs *jobs, const struct job_event *event);
 void dispatch(struct jobs *jobs, int64_t now_ms);
 
 /* attempt.c */
-void attempt_begin(struct jobs *jobs, const char *job_id);
+void attempt_begin(struct jobs *jobs, struct queue_place *place);
 struct attempt *attempt_of_job(struct jobs *jobs, const char *job_id);
 struct attempt *attempt_numbered(struct jobs *jobs, int64_t number);
 void attempt_cancel(struct attempt *attempt);
 void attempt_ended(struct attempt *attempt, const struct answer *answer);
 void attempt_lost(struct attempt *attempt, const char *why);
+void attempt_failed(struct attempt *attempt, enum failure_cause cause, const char *error);
 void attempts_connection_lost(struct jobs *jobs); /* those of an earlier connection are certainly dead now */
 void attempts_step(struct jobs *jobs, int64_t now_ms);
 /* attempt_end.c */

@@ -2,7 +2,6 @@
 
 #include "model/manifest_reader.h"
 
-static const int64_t TIMEOUT_MS_MAX = INT64_C(30) * 24 * 3600 * 1000;
 static const int64_t VALIDITY_MS_MAX = INT64_C(36525) * 24 * 3600 * 1000;
 
 /* ---- data nodes ---- */
@@ -153,10 +152,31 @@ static enum data_scope narrowest_scope(const struct task_config *t)
 }
 _Static_assert(SCOPE_SCENARIO < SCOPE_CYCLE && SCOPE_CYCLE < SCOPE_GLOBAL, "scopes are in order, the narrowest first");
 
+static bool read_controls(struct manifest_reader *r, const json_t *object, struct task_config *t)
+{
+    const json_t *retries = json_object_get(object, "retries");
+    struct fault fault = {0};
+    const char *lost;
+    int64_t concurrency;
+
+    if (!reader_int(r, object, "timeout_ms", 0, TIMEOUT_MS_MAX, -1, &t->controls.timeout_ms) ||
+        !reader_int(r, object, "concurrency", 1, CONCURRENCY_MAX, 0, &concurrency) ||
+        !reader_string(r, object, "lost_jobs", &lost))
+        return false;
+    t->concurrency = (unsigned)concurrency;
+    if (lost && !lost_rule_parse(span_of(lost), &t->controls.lost))
+        return reader_bad(r, "\"lost_jobs\" must be restart or fail.");
+    if (!retries || json_is_null(retries))
+        return true;
+    t->controls.has_retries = true;
+    return retries_read(retries, "retries", &r->m->arena, &t->controls.retries, &fault) ||
+           reader_bad(r, "%s", fault.message);
+}
+
 bool manifest_read_task(struct manifest_reader *r, const json_t *object, size_t index, struct task_config *t)
 {
-    static const char *const MEMBERS[] = {"id",     "module",  "function",  "command",   "environment",
-                                          "inputs", "outputs", "skippable", "timeout_ms"};
+    static const char *const MEMBERS[] = {"id",      "module",    "function",   "command", "environment", "inputs",
+                                          "outputs", "skippable", "timeout_ms", "retries", "concurrency", "lost_jobs"};
 
     if (!reader_id(r, object, "task", index, &t->id) || !reader_members(r, object, MEMBERS, ARRAY_LEN(MEMBERS)) ||
         !reader_string(r, object, "module", &t->module) || !reader_string(r, object, "function", &t->function) ||
@@ -164,8 +184,7 @@ bool manifest_read_task(struct manifest_reader *r, const json_t *object, size_t 
         !read_environment(r, object, &t->environment) ||
         !read_task_nodes(r, object, "inputs", &t->inputs, &t->input_count) ||
         !read_task_nodes(r, object, "outputs", &t->outputs, &t->output_count) ||
-        !reader_bool(r, object, "skippable", &t->skippable) ||
-        !reader_int(r, object, "timeout_ms", 0, TIMEOUT_MS_MAX, 0, &t->timeout_ms))
+        !reader_bool(r, object, "skippable", &t->skippable) || !read_controls(r, object, t))
         return false;
     for (size_t i = 0; i < t->output_count; i++)
         for (size_t j = 0; j < t->input_count; j++)

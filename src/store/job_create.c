@@ -11,10 +11,10 @@ bool txn_create_job(struct store_txn *txn, const struct scope *scope, const stru
     if (!txn_create_task(txn, scope, creation, arena, &task, fault))
         return false;
     struct submission submission = txn_submission_of_task(txn, &task, creation->created_by, arena);
-    struct job job = txn_job_of_task(txn, &task, &submission, JOB_SUBMITTED, false, arena);
+    struct job job = txn_job_of_task(txn, &task, &submission, JOB_SUBMITTED, arena);
     if (!txn_submission_add(txn, &submission, &job, arena, fault))
         return false;
-    txn_job_event(txn, &job);
+    txn_job_event(txn, &job, JOB_SUBMITTED);
     *ret_task = task;
     *ret_job = job;
     *ret_submission = submission;
@@ -22,7 +22,7 @@ bool txn_create_job(struct store_txn *txn, const struct scope *scope, const stru
 }
 
 /* Who has it run answers for it. */
-static bool take_over(struct store_txn *txn, const struct job *job, struct fault *fault)
+static bool take_over(struct store_txn *txn, const struct job *job, struct arena *arena, struct fault *fault)
 {
     own(query_done) struct query of_job = query_begin(txn->db, SQL_JOB_TAKE_OVER);
     own(query_done) struct query of_submission = query_begin(txn->db, SQL_SUBMISSION_BY);
@@ -31,6 +31,9 @@ static bool take_over(struct store_txn *txn, const struct job *job, struct fault
     query_int(&of_job, job->force);
     query_text(&of_job, job->submitted_by);
     query_text(&of_job, txn->issuer ? txn->issuer : "");
+    query_blob(&of_job, job->submitter, SUBMITTER_SIZE);
+    job->controls.timeout_ms >= 0 ? query_int(&of_job, job->controls.timeout_ms) : query_null(&of_job);
+    query_text(&of_job, controls_text(&job->controls, arena));
     query_text(&of_submission, job->submission_id);
     query_text(&of_submission, job->submitted_by);
     return txn_load_remove(txn, job->seq, fault) && query_run_one(&of_job, fault) &&
@@ -52,10 +55,11 @@ static bool settle_begin(struct store_txn *txn, const struct task *task, struct 
     return txn_job_store(txn, job, JOB_SUBMITTED, fault);
 }
 
-bool txn_submit_job(struct store_txn *txn, const struct scope *scope, const char *id, bool force,
-                    const char *submitted_by, struct arena *arena, struct task *ret_task, struct job *ret_job,
-                    struct submission *ret_submission, struct fault *fault)
+bool txn_submit_job(struct store_txn *txn, const struct scope *scope, const struct task_submission *what,
+                    struct arena *arena, struct task *ret_task, struct job *ret_job, struct submission *ret_submission,
+                    struct fault *fault)
 {
+    const char *id = what->id;
     struct submission submission;
     struct task task;
     struct job job;
@@ -67,10 +71,11 @@ bool txn_submit_job(struct store_txn *txn, const struct scope *scope, const char
                          job_status_name(job.status));
     if (!find_task(txn->db, scope, job.task_id, arena, &task, fault))
         return false;
-    job.force = job.force || force;
-    job.submitted_by = arena_strdup(arena, submitted_by);
-    if (!take_over(txn, &job, fault) || !settle_begin(txn, &task, &job, arena, fault) ||
-        !find_submission(txn->db, scope, job.submission_id, arena, &submission, fault))
+    txn_job_agree(&job, what);
+    job.submitted_by = arena_strdup(arena, what->submitted_by);
+    if (!take_over(txn, &job, arena, fault) || !settle_begin(txn, &task, &job, arena, fault) ||
+        !find_submission(txn->db, scope, job.submission_id, arena, &submission, fault) ||
+        !find_job_by_seq(txn->db, job.seq, arena, &job, fault)) /* what it is blocked by */
         return false;
     *ret_task = task;
     *ret_job = job;

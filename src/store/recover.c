@@ -11,45 +11,21 @@ static bool jobs_in_status(struct store_txn *txn, enum job_status status, struct
 }
 
 struct recovery {
-    bool restart;
-    unsigned attempts_max; /* 0: no limit */
+    const struct loss_rules *rules;
     unsigned restarted, failed;
 };
 
-/* Perhaps it was the job that brought the server down. */
-static bool was_last_attempt(const struct recovery *recovery, const struct job *job)
-{
-    return recovery->attempts_max > 0 && (unsigned)job->attempt >= recovery->attempts_max;
-}
-
-static void settle_lost(const struct store_txn *txn, const struct recovery *recovery, struct arena *arena,
-                        struct job *job)
-{
-    job->ended_at_ms = txn->now_ms;
-    if (job->cancel_requested) {
-        job->status = JOB_CANCELED;
-    } else if (recovery->restart && was_last_attempt(recovery, job)) {
-        job->status = JOB_FAILED;
-        job->error =
-            arena_printf(arena, "The server stopped while the job ran. It was the last of %d attempts.", job->attempt);
-    } else if (recovery->restart) {
-        job->status = JOB_PENDING;
-        job->started_at_ms = job->ended_at_ms = 0;
-        job->worker = NULL;
-    } else {
-        job->status = JOB_FAILED;
-        job->error = "The server stopped while the job ran.";
-    }
-}
-
 static bool recover_running(struct store_txn *txn, int64_t job_seq, struct recovery *recovery, struct fault *fault)
 {
+    const struct failure lost = {.cause = CAUSE_LOST};
     struct arena arena = {0};
     struct job job;
     bool ok = find_job_by_seq(txn->db, job_seq, &arena, &job, fault);
 
     if (ok) {
-        settle_lost(txn, recovery, &arena, &job);
+        job.error = "The server stopped while the job ran.";
+        job.ended_at_ms = txn->now_ms;
+        job_settle_failure(txn, &lost, recovery->rules, UINT32_MAX / 2, &arena, &job);
         ok = txn_job_store(txn, &job, JOB_RUNNING, fault);
     }
     if (ok && job_status_final(job.status))
@@ -90,10 +66,10 @@ static bool remove_locks_left_behind(struct store_txn *txn, struct fault *fault)
     return true;
 }
 
-bool txn_recover_jobs(struct store_txn *txn, bool restart, unsigned attempts_max, unsigned *ret_restarted,
+bool txn_recover_jobs(struct store_txn *txn, const struct loss_rules *rules, unsigned *ret_restarted,
                       unsigned *ret_failed, struct fault *fault)
 {
-    struct recovery recovery = {.restart = restart, .attempts_max = attempts_max};
+    struct recovery recovery = {.rules = rules};
     own(seq_list_done) struct seq_list running = {0};
     own(seq_list_done) struct seq_list blocked = {0};
 

@@ -119,7 +119,17 @@ bool row_job(struct query *q, struct arena *arena, struct job *ret, struct fault
         .submitted_by = query_column_text(q, 19, arena),
         .error = query_column_text(q, 20, arena),
         .stacktrace = query_column_text(q, 21, arena),
+        .retries = (unsigned)query_column_int(q, 22),
+        .losses = (unsigned)query_column_int(q, 23),
+        .retry_at_ms = query_column_int(q, 24),
+        .retry_delay_ms = query_column_int(q, 25),
+        .blocked_by = query_column_text(q, 29, arena),
     };
+    if (!controls_read(query_column_span(q, 27), arena, &ret->controls, fault))
+        return false;
+    ret->controls.timeout_ms = query_column_is_null(q, 26) ? -1 : query_column_int(q, 26);
+    if (sqlite3_column_bytes(q->statement, 28) == SUBMITTER_SIZE)
+        memcpy(ret->submitter, sqlite3_column_blob(q->statement, 28), SUBMITTER_SIZE);
     if (ret->started_at_ms && ret->ended_at_ms)
         ret->duration_ms = MAX(ret->ended_at_ms - ret->started_at_ms, 0); /* the clock may have been set back */
     return ret->id && ret->task_config_id ? true : row_damaged(q, "id", fault);

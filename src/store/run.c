@@ -86,6 +86,7 @@ static bool begin_attempt(struct store_txn *txn, struct job *job, const char *wo
     job->worker = worker;
     job->exited = job->signaled = false; /* what an earlier attempt left */
     job->error = job->stacktrace = NULL;
+    job->retry_at_ms = job->retry_delay_ms = 0;
     return txn_job_store(txn, job, before, fault);
 }
 
@@ -217,43 +218,45 @@ static bool take_outputs(struct store_txn *txn, const struct job_end *end, int64
     return ok;
 }
 
-/* Lost with its machine or its process: it waits to begin again, unless somebody wanted it to end anyway. */
-static void settle_end(const struct store_txn *txn, const struct job_end *end, struct job *job)
+static void settle_end(const struct store_txn *txn, const struct job_end *end, struct arena *arena, struct job *job)
 {
-    bool lost = end->status == JOB_PENDING;
+    const struct failure *failure = &end->failure;
 
-    job->status = lost && job->cancel_requested ? JOB_CANCELED : end->status;
-    job->exited = end->exited;
-    job->exit_code = end->exit_code;
-    job->signaled = end->signaled;
-    job->signal = end->signal;
+    job->exited = failure->exited;
+    job->exit_code = failure->exit_code;
+    job->signaled = failure->signaled;
+    job->signal = failure->signal;
     job->error = end->error;
     job->stacktrace = end->stacktrace;
     job->ended_at_ms = txn->now_ms;
-    if (job->status == JOB_PENDING) {
-        job->started_at_ms = job->ended_at_ms = 0;
-        job->worker = NULL;
-    }
+    job->status = end->status;
+    if (end->status == JOB_FAILED && !end->final)
+        job_settle_failure(txn, failure, &end->losses, end->random, arena, job);
+    else if (end->status == JOB_PENDING && job->cancel_requested)
+        job->status = JOB_CANCELED;
+    else if (end->status == JOB_PENDING)
+        job_begin_again(job);
 }
 
-bool txn_end_job(struct store_txn *txn, const struct job_end *end, struct fault *fault)
+bool txn_end_job(struct store_txn *txn, const struct job_end *end, struct arena *arena, struct job *ret_job,
+                 struct fault *fault)
 {
-    struct arena arena = {0};
     struct job job;
-    bool ok = find_job(txn->db, &EVERYTHING, end->job_id, &arena, &job, fault);
+    bool ok = find_job(txn->db, &EVERYTHING, end->job_id, arena, &job, fault);
 
     if (ok && (job.status != JOB_RUNNING || job.attempt != end->attempt))
         ok = fault_set(fault, FAULT_CONFLICT, "Attempt %d of job %s is over: it is %s, attempt %d.", end->attempt,
                        end->job_id, job_status_name(job.status), job.attempt);
     if (ok) {
-        settle_end(txn, end, &job);
+        settle_end(txn, end, arena, &job);
         ok = txn_job_store(txn, &job, JOB_RUNNING, fault);
     }
     if (ok && job.status == JOB_COMPLETED)
         ok = take_outputs(txn, end, job.seq, fault);
     else if (ok && job_status_final(job.status))
         ok = txn_jobs_abandon(txn, job.seq, fault);
-    arena_done(&arena);
+    if (ok)
+        *ret_job = job;
     return ok;
 }
 
@@ -276,6 +279,7 @@ bool txn_cancel_job(struct store_txn *txn, const struct scope *scope, const char
     } else {
         job.status = JOB_CANCELED;
         job.ended_at_ms = txn->now_ms;
+        job.retry_at_ms = job.retry_delay_ms = 0;
         if (!txn_job_store(txn, &job, before, fault) || !txn_jobs_abandon(txn, job.seq, fault))
             return false;
     }

@@ -212,6 +212,25 @@ static const char VERSION_5[] =
 static const char VERSION_6[] = "ALTER TABLE audit ADD COLUMN certificate TEXT;"
                                 "ALTER TABLE audit ADD COLUMN certificate_subject TEXT;";
 
-static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6};
+/* how a job is run, as it was when it was submitted; and whether anything starts at all */
+static const char VERSION_7[] =
+    "ALTER TABLE job ADD COLUMN submitter BLOB;"  /* digest of issuer and subject */
+    "ALTER TABLE job ADD COLUMN timeout INTEGER;" /* milliseconds; 0: none; NULL: as its configuration says */
+    "ALTER TABLE job ADD COLUMN controls TEXT;"   /* JSON: retries, lost_jobs; NULL: none */
+    "ALTER TABLE job ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE job ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE job ADD COLUMN retry_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE job ADD COLUMN retry_delay INTEGER NOT NULL DEFAULT 0;"
+
+    "CREATE TABLE queue ("
+    "  seq INTEGER PRIMARY KEY CHECK (seq = 1),"
+    "  paused INTEGER NOT NULL CHECK (paused IN (0, 1)),"
+    "  changed_at INTEGER NOT NULL,"
+    "  changed_by TEXT,"
+    "  reason TEXT"
+    ") STRICT;"
+    "INSERT INTO queue (seq, paused, changed_at) VALUES (1, 0, 0);";
+
+static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7};
 
 const struct migrations SCHEMA = {VERSIONS, ARRAY_LEN(VERSIONS)};

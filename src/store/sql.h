@@ -13,10 +13,16 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
 #define TASK_COLUMNS                                                                                            \
     "seq, id, config_id, owner_id, version, created_at, revision, function_module, function_name, parent_ids, " \
     "input_ids, output_ids, skippable, created_by"
-#define JOB_COLUMNS                                                                                               \
-    "seq, id, task_config_id, owner_id, version, created_at, task_id, status, revision, submission_id, force, "   \
-    "cancel_requested, attempt, exit_code, signal, started_at, ended_at, worker, progress, submitted_by, error, " \
-    "stacktrace"
+/* data node d is unwritten, or will be written by a job earlier than this one */
+#define WAITED_FOR(job)                                                                                          \
+    "(d.last_edit = 0 OR EXISTS (SELECT 1 FROM data_node_lock AS l WHERE l.data_node_seq = d.seq AND l.job_seq " \
+    "< " job "))"
+#define JOB_COLUMNS                                                                                                   \
+    "seq, id, task_config_id, owner_id, version, created_at, task_id, status, revision, submission_id, force, "       \
+    "cancel_requested, attempt, exit_code, signal, started_at, ended_at, worker, progress, submitted_by, error, "     \
+    "stacktrace, retries, losses, retry_at, retry_delay, timeout, controls, submitter, CASE WHEN status = 'BLOCKED' " \
+    "THEN (SELECT group_concat(id, ' ') FROM (SELECT d.id FROM job_wait AS w JOIN data_node AS d ON d.seq = "         \
+    "w.data_node_seq WHERE w.job_seq = job.seq AND " WAITED_FOR("job.seq") " ORDER BY w.data_node_seq LIMIT 16)) END"
 /* the editor is the job that will write the data node first */
 #define DATA_NODE_COLUMNS                                                                                      \
     "seq, id, config_id, owner_id, version, created_at, revision, name, scope, storage_type, last_edit, "      \
@@ -53,6 +59,7 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_##T##_NEXT_CONFIG_DOWN,                                                                                      \
       "SELECT " config " FROM " table " WHERE " config " < ?1 ORDER BY " config " DESC LIMIT 1")
 
+/* clang-format off */
 #define STATEMENTS(X)                                                                                                  \
     X(SQL_BEGIN_READ, "BEGIN")                                                                                         \
     X(SQL_BEGIN_WRITE, "BEGIN IMMEDIATE")                                                                              \
@@ -122,16 +129,18 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_JOB_BY_ID, "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1")                                                  \
     X(SQL_JOB_AT, "SELECT " JOB_COLUMNS " FROM job WHERE seq = ?1")                                                    \
     X(SQL_JOB_ADD, "INSERT INTO job (id, task_config_id, owner_id, version, created_at, task_id, status, revision, "   \
-                   "submission_id, force, submitted_by, issuer) "                                                      \
-                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                                       \
+                   "submission_id, force, submitted_by, issuer, submitter, timeout, controls) VALUES (?1, ?2, ?3, "    \
+                   "?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")                                            \
     X(SQL_LOAD_ADD, "INSERT INTO subject_load (issuer, subject, unfinished) VALUES (?1, ?2, 1) "                       \
                     "ON CONFLICT DO UPDATE SET unfinished = unfinished + 1 RETURNING unfinished")                      \
     X(SQL_LOAD_REMOVE, "UPDATE subject_load SET unfinished = unfinished - 1 "                                          \
                        "WHERE (issuer, subject) = (SELECT issuer, submitted_by FROM job WHERE seq = ?1)")              \
-    X(SQL_JOB_SET, "UPDATE job SET status = ?2, revision = ?3, cancel_requested = ?4, attempt = ?5, exit_code = ?6, "  \
-                   "signal = ?7, started_at = ?8, ended_at = ?9, worker = ?10, error = ?11, stacktrace = ?12 "         \
-                   "WHERE seq = ?1")                                                                                   \
-    X(SQL_JOB_TAKE_OVER, "UPDATE job SET force = ?2, submitted_by = ?3, issuer = ?4 WHERE seq = ?1")                   \
+    X(SQL_JOB_SET,                                                                                                     \
+      "UPDATE job SET status = ?2, revision = ?3, cancel_requested = ?4, attempt = ?5, exit_code = ?6, "               \
+      "signal = ?7, started_at = ?8, ended_at = ?9, worker = ?10, error = ?11, stacktrace = ?12, retries "             \
+      "= ?13, losses = ?14, retry_at = ?15, retry_delay = ?16 WHERE seq = ?1")                                         \
+    X(SQL_JOB_TAKE_OVER, "UPDATE job SET force = ?2, submitted_by = ?3, issuer = ?4, submitter = ?5, timeout = ?6, "   \
+                         "controls = ?7 WHERE seq = ?1")                                                               \
     X(SQL_JOB_DELETE, "DELETE FROM job WHERE seq = ?1")                                                                \
     X(SQL_JOB_IS_PUBLISHED, "SELECT 1 FROM publish_intent WHERE job_seq = ?1 LIMIT 1")                                 \
     X(SQL_JOB_EXISTS, "SELECT 1 FROM job WHERE id = ?1")                                                               \
@@ -147,8 +156,7 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_WAIT_ADD, "INSERT INTO job_wait (data_node_seq, job_seq) VALUES (?1, ?2) ON CONFLICT DO NOTHING")            \
     X(SQL_WAITS_REMOVE, "DELETE FROM job_wait WHERE job_seq = ?1")                                                     \
     X(SQL_WAITS_LEFT, "SELECT 1 FROM job_wait AS w JOIN data_node AS d ON d.seq = w.data_node_seq WHERE w.job_seq = "  \
-                      "?1 AND (d.last_edit = 0 OR EXISTS (SELECT 1 FROM data_node_lock AS l WHERE l.data_node_seq = "  \
-                      "d.seq AND l.job_seq < ?1)) LIMIT 1")                                                            \
+                      "?1 AND " WAITED_FOR("?1") " LIMIT 1")                                                           \
     X(SQL_WAITED_PATHS, "SELECT d.seq, d.path FROM job_wait AS w JOIN data_node AS d ON d.seq = w.data_node_seq "      \
                         "WHERE w.job_seq = ?1 AND d.last_edit = 0 AND d.path IS NOT NULL")                             \
     X(SQL_WAITING_FOR, "SELECT job_seq FROM job_wait WHERE data_node_seq = ?1 ORDER BY job_seq")                       \
@@ -199,6 +207,8 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                               \
     X(SQL_ANSWERS_EXPIRE, "DELETE FROM idempotency WHERE seq IN (SELECT seq FROM (SELECT seq, created_at FROM "        \
                           "idempotency ORDER BY seq LIMIT ?2) WHERE created_at <= ?1)")
+
+/* clang-format on */
 
 #define X(name, text) name,
 enum sql { STATEMENTS(X) SQL_COUNT };

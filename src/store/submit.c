@@ -60,7 +60,7 @@ static bool add_submission(struct store_txn *txn, struct submission *submission,
     return true;
 }
 
-static bool add_job(struct store_txn *txn, struct job *job, struct fault *fault)
+static bool add_job(struct store_txn *txn, struct job *job, const char *controls, struct fault *fault)
 {
     own(query_done) struct query q = query_begin(txn->db, SQL_JOB_ADD);
 
@@ -76,6 +76,9 @@ static bool add_job(struct store_txn *txn, struct job *job, struct fault *fault)
     query_int(&q, job->force);
     query_text(&q, job->submitted_by);
     query_text(&q, txn->issuer ? txn->issuer : "");
+    query_blob(&q, job->submitter, SUBMITTER_SIZE);
+    job->controls.timeout_ms >= 0 ? query_int(&q, job->controls.timeout_ms) : query_null(&q);
+    query_text(&q, controls);
     if (!query_run_one(&q, fault))
         return false;
     job->seq = sqlite3_last_insert_rowid(txn->db->handle);
@@ -126,8 +129,18 @@ bool txn_wait_for_inputs(struct store_txn *txn, const struct task *task, int64_t
            wait_for_inputs(txn, inputs, task->input_ids.count, job_seq, fault);
 }
 
+/* A job is run as it was agreed upon when it was submitted, whatever a later server's configuration says. */
+void txn_job_agree(struct job *job, const struct task_submission *what)
+{
+    const struct task_config *config = what->manifest ? manifest_task(what->manifest, job->task_config_id) : NULL;
+
+    job->force = job->force || what->force;
+    job->controls = config ? controls_merge(&what->controls, &config->controls) : what->controls;
+    memcpy(job->submitter, what->submitter, SUBMITTER_SIZE);
+}
+
 struct job txn_job_of_task(const struct store_txn *txn, const struct task *task, const struct submission *submission,
-                           enum job_status status, bool force, struct arena *arena)
+                           enum job_status status, struct arena *arena)
 {
     char id[ENTITY_ID_SIZE];
 
@@ -141,9 +154,9 @@ struct job txn_job_of_task(const struct store_txn *txn, const struct task *task,
         .version = task->version,
         .owner_id = task->owner_id,
         .status = status,
-        .force = force,
         .created_at_ms = txn->now_ms,
         .submitted_by = submission->submitted_by,
+        .controls = CONTROLS_UNSAID,
     };
 }
 
@@ -174,29 +187,32 @@ bool txn_submission_add(struct store_txn *txn, struct submission *submission, st
     submission->job_ids = (struct id_list){arena_alloc(arena, sizeof(char *)), 1};
     submission->job_ids.items[0] = job->id;
     submission->revision = SUBMISSION_STATUS_COUNT + (int64_t)submission->status;
-    return add_submission(txn, submission, fault) && add_job(txn, job, fault);
+    return add_submission(txn, submission, fault) && add_job(txn, job, controls_text(&job->controls, arena), fault);
 }
 
-bool txn_submit_task(struct store_txn *txn, const struct scope *scope, const char *task_id, bool force,
-                     const char *submitted_by, struct arena *arena, struct task *ret_task, struct job *ret_job,
-                     struct submission *ret_submission, struct fault *fault)
+bool txn_submit_task(struct store_txn *txn, const struct scope *scope, const struct task_submission *what,
+                     struct arena *arena, struct task *ret_task, struct job *ret_job, struct submission *ret_submission,
+                     struct fault *fault)
 {
     struct input *inputs;
     struct task task;
     bool ready;
 
-    if (!find_task(txn->db, scope, task_id, arena, &task, fault) ||
+    if (!find_task(txn->db, scope, what->id, arena, &task, fault) ||
         !look_at_inputs(txn, &task, arena, &inputs, &ready, fault))
         return false;
-    struct submission submission = txn_submission_of_task(txn, &task, submitted_by, arena);
+    struct submission submission = txn_submission_of_task(txn, &task, what->submitted_by, arena);
     /* Taipy goes SUBMITTED → PENDING or BLOCKED at once; both steps are one here. */
-    struct job job = txn_job_of_task(txn, &task, &submission, ready ? JOB_PENDING : JOB_BLOCKED, force, arena);
+    struct job job = txn_job_of_task(txn, &task, &submission, ready ? JOB_PENDING : JOB_BLOCKED, arena);
 
+    txn_job_agree(&job, what);
     if (!txn_submission_add(txn, &submission, &job, arena, fault) || !txn_lock_outputs(txn, &task, job.seq, fault))
         return false;
     if (!ready && !wait_for_inputs(txn, inputs, task.input_ids.count, job.seq, fault))
         return false;
-    txn_job_event(txn, &job);
+    if (!ready && !find_job_by_seq(txn->db, job.seq, arena, &job, fault)) /* what it is blocked by */
+        return false;
+    txn_job_event(txn, &job, JOB_SUBMITTED);
     *ret_task = task;
     *ret_job = job;
     *ret_submission = submission;

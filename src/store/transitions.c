@@ -6,7 +6,7 @@
 
 enum { ERROR_MAX = 4096, STACKTRACE_MAX = 65536 };
 
-void txn_job_event(struct store_txn *txn, const struct job *job)
+void txn_job_event(struct store_txn *txn, const struct job *job, enum job_status before)
 {
     struct job_event *event;
 
@@ -15,8 +15,13 @@ void txn_job_event(struct store_txn *txn, const struct job *job)
         txn->events = xrealloc(txn->events, txn->event_cap * sizeof(*txn->events));
     }
     event = &txn->events[txn->event_count++];
-    *event =
-        (struct job_event){.status = job->status, .cancel_requested = job->cancel_requested, .revision = job->revision};
+    *event = (struct job_event){.seq = job->seq,
+                                .status = job->status,
+                                .before = before,
+                                .cancel_requested = job->cancel_requested,
+                                .revision = job->revision,
+                                .retry_delay_ms = job->status == JOB_PENDING ? job->retry_delay_ms : 0};
+    memcpy(event->submitter, job->submitter, SUBMITTER_SIZE);
     snprintf(event->job_id, sizeof(event->job_id), "%s", job->id);
     snprintf(event->task_config_id, sizeof(event->task_config_id), "%s", job->task_config_id);
 }
@@ -63,6 +68,10 @@ static bool job_update(struct store_txn *txn, const struct job *job, struct faul
     query_text(&q, job->worker);
     query_text(&q, head_of(job->error, ERROR_MAX, error));
     query_text(&q, tail_of(job->stacktrace, STACKTRACE_MAX));
+    query_int(&q, job->retries);
+    query_int(&q, job->losses);
+    query_int(&q, job->retry_at_ms);
+    query_int(&q, job->retry_delay_ms);
     return query_run_one(&q, fault);
 }
 
@@ -79,6 +88,6 @@ bool txn_job_store(struct store_txn *txn, struct job *job, enum job_status befor
         return false;
     if (job->status != before && job_status_final(job->status) && !txn_load_remove(txn, job->seq, fault))
         return false;
-    txn_job_event(txn, job);
+    txn_job_event(txn, job, before);
     return true;
 }

@@ -44,7 +44,9 @@ int64_t user_file_time_ms(const char *path);
 struct submission txn_submission_of_task(const struct store_txn *txn, const struct task *task, const char *submitted_by,
                                          struct arena *arena);
 struct job txn_job_of_task(const struct store_txn *txn, const struct task *task, const struct submission *submission,
-                           enum job_status status, bool force, struct arena *arena);
+                           enum job_status status, struct arena *arena);
+/* How it is to be run, and for whom. */
+void txn_job_agree(struct job *job, const struct task_submission *what);
 /* Both rows; the submission's status and job_ids follow from its only job. */
 must_check bool txn_submission_add(struct store_txn *txn, struct submission *submission, struct job *job,
                                    struct arena *arena, struct fault *fault);
@@ -68,7 +70,7 @@ void seq_list_add(struct seq_list *list, int64_t seq);
 must_check bool seq_list_read(struct query *q, struct seq_list *list,
                               struct fault *fault); /* appends all rows' first column */
 
-void txn_job_event(struct store_txn *txn, const struct job *job);
+void txn_job_event(struct store_txn *txn, const struct job *job, enum job_status before);
 /* Stores *job as it stands, as its next revision, with the event; if its status changed from `before`, the transition must
  * be legal. */
 must_check bool txn_job_store(struct store_txn *txn, struct job *job, enum job_status before, struct fault *fault);
@@ -80,6 +82,10 @@ must_check bool txn_jobs_unblock(struct store_txn *txn, const struct seq_list *d
 must_check bool txn_job_is_ready(struct store_txn *txn, int64_t job_seq, bool *ret_ready, struct fault *fault);
 must_check bool txn_waits_remove(struct store_txn *txn, int64_t job_seq, struct fault *fault);
 must_check bool txn_job_examine(struct store_txn *txn, int64_t job_seq, struct fault *fault);
+/* A job whose attempt failed: fills in what becomes of it (failures.c). */
+void job_begin_again(struct job *job); /* PENDING: nothing of the attempt that was is left */
+void job_settle_failure(const struct store_txn *txn, const struct failure *failure, const struct loss_rules *rules,
+                        uint32_t random, struct arena *arena, struct job *job);
 must_check bool txn_unlock(struct store_txn *txn, int64_t data_node_seq, int64_t job_seq, struct fault *fault);
 
 #endif

@@ -33,7 +33,8 @@ MODULES = {
 # public headers that are not named after their module
 HEADER_MODULE = {
     "common.h": "base", "fault.h": "base", "text.h": "base", "clock.h": "base", "log.h": "base", "json.h": "base",
-    "ticket.h": "base", "file.h": "base", "thread.h": "base", "permission.h": "model", "caller.h": "auth",
+    "ticket.h": "base", "file.h": "base", "thread.h": "base", "quantity.h": "base", "permission.h": "model",
+    "controls.h": "model", "caller.h": "auth",
 }
 
 # third-party headers: pattern, then the modules (in src only) or the very files that may include them

@@ -11,7 +11,7 @@ from lib.server import ServerCase, wait_until
 
 UNKNOWN = "JOB_double_00000000-0000-4000-8000-000000000000"
 TAIPYS = ["id", "task_id", "status", "force", "creation_date", "subscribers", "stacktrace"]
-OURS = ["submission_id", "attempt", "exit_code", "signal", "error", "started_at", "ended_at", "duration_ms", "worker", "progress", "submitted_by"]
+OURS = ["submission_id", "attempt", "retries", "retries_max", "retry_at", "timeout_ms", "blocked_by", "exit_code", "signal", "error", "started_at", "ended_at", "duration_ms", "worker", "progress", "submitted_by"]
 SUBMISSIONS = ["id", "entity_id", "entity_type", "entity_config_id", "version", "status", "job_ids", "creation_date", "submitted_by"]
 
 

@@ -85,7 +85,7 @@ static void test_reads_everything(void **state)
     assert_string_equal(manifest_data_node(m, "report")->path, report);
     assert_int_equal(tidy->command.count, 3);
     assert_string_equal(tidy->environment.items[0], "LANG=C");
-    assert_int_equal(tidy->timeout_ms, 300000);
+    assert_int_equal(tidy->controls.timeout_ms, 300000);
     assert_string_equal(print->module, "pkg.mod");
     assert_string_equal(print->function, "name");
     assert_true(print->skippable);

@@ -250,6 +250,8 @@ static inline void kit_start(struct kit *kit)
 struct kit_change {
     struct kit *kit;
     const char *config, *id;
+    const struct controls *controls; /* NULL: none */
+    uint8_t submitter;
     struct task task;
     struct job job;
 };
@@ -261,11 +263,16 @@ static bool kit_apply_submit(struct store_txn *txn, struct change *change, struc
                                      .config = manifest_task(in->kit->manifest, in->config),
                                      .created_by = "ann",
                                      .reuse = true};
+    struct task_submission what = {.force = true,
+                                   .submitted_by = "ann",
+                                   .submitter = {in->submitter},
+                                   .manifest = in->kit->manifest,
+                                   .controls = in->controls ? *in->controls : CONTROLS_UNSAID};
     struct submission submission;
 
     return txn_create_task(txn, &EVERYTHING, &creation, &in->kit->arena, &in->task, fault) &&
-           txn_submit_task(txn, &EVERYTHING, in->task.id, true, "ann", &in->kit->arena, &in->task, &in->job,
-                           &submission, fault);
+           (what.id = in->task.id) &&
+           txn_submit_task(txn, &EVERYTHING, &what, &in->kit->arena, &in->task, &in->job, &submission, fault);
 }
 
 static bool kit_apply_cancel(struct store_txn *txn, struct change *change, struct fault *fault)

@@ -76,7 +76,7 @@ static void test_reads_everything(void **state)
     assert_ptr_equal(task->inputs[0], nb);
     assert_int_equal(task->output_count, 0);
     assert_true(task->skippable);
-    assert_int_equal(task->timeout_ms, 5000);
+    assert_int_equal(task->controls.timeout_ms, 5000);
     assert_int_equal(m->scenario_count, 1);
     assert_string_equal(m->scenarios[0].frequency, "DAILY");
     assert_string_equal(m->scenarios[0].additional_data_nodes.items[0], "nb");
@@ -96,7 +96,7 @@ static void test_optional_members_have_defaults(void **state)
     assert_int_equal(a->validity_period_ms, 0);
     assert_string_equal(a->properties, "{}");
     assert_false(m->tasks[0].skippable);
-    assert_int_equal(m->tasks[0].timeout_ms, 0);
+    assert_int_equal(m->tasks[0].controls.timeout_ms, -1);
     assert_int_equal(m->tasks[0].command.count, 0);
     assert_null(m->scenarios[0].frequency);
     assert_int_equal(m->scenarios[0].sequence_count, 0);

@@ -32,7 +32,8 @@ static bool apply_work(struct store_txn *txn, struct change *change, struct faul
     snprintf(ack->id, sizeof(ack->id), "%s", task.id);
     if (number % 2 == 0)
         return true;
-    if (!txn_submit_task(txn, &ALL, task.id, false, "ben", &change->arena, &task, &job, &submission, fault))
+    if (!txn_submit_task(txn, &ALL, &(struct task_submission){.id = task.id, .submitted_by = "ben"},
+                         &change->arena, &task, &job, &submission, fault))
         return false;
     snprintf(ack->id, sizeof(ack->id), "%s", job.id);
     return number % 4 == 1 || txn_start_job(txn, job.id, "w", &change->arena, &start, fault);
@@ -127,7 +128,7 @@ static bool apply_recover(struct store_txn *txn, struct change *change, struct f
 {
     struct recover_input *in = change->input;
 
-    return txn_recover_jobs(txn, true, 0, &in->restarted, &in->failed, fault);
+    return txn_recover_jobs(txn, &(struct loss_rules){true, 0}, &in->restarted, &in->failed, fault);
 }
 
 static void whole(struct fixture *f)

@@ -61,7 +61,7 @@ static void script(struct fixture *f, struct told *told)
     struct job_end end = {.job_id = start.start.job.id,
                           .attempt = start.start.job.attempt,
                           .status = JOB_COMPLETED,
-                          .exited = true,
+                          .failure.exited = true,
                           .outputs = &output,
                           .output_count = 1};
     ask(f, told, apply_end, &end, &told->ended, 1);

@@ -249,6 +249,8 @@ static inline struct task fixture_create(struct fixture *f, int config)
 struct submit_input {
     const char *task_id;
     bool force;
+    struct controls controls; /* all zero: none */
+    uint8_t submitter;
     struct task task;
     struct job job;
     struct submission submission;
@@ -258,8 +260,14 @@ static bool apply_submit(struct store_txn *txn, struct change *change, struct fa
     struct submit_input *in = change->input;
     struct fixture *f = change->outcome;
 
-    return txn_submit_task(txn, &ALL, in->task_id, in->force, "ben", &f->arena, &in->task, &in->job, &in->submission,
-                           fault);
+    struct task_submission what = {.id = in->task_id,
+                                   .force = in->force,
+                                   .submitted_by = "ben",
+                                   .submitter = {in->submitter},
+                                   .manifest = &application,
+                                   .controls = in->controls};
+
+    return txn_submit_task(txn, &ALL, &what, &f->arena, &in->task, &in->job, &in->submission, fault);
 }
 static inline struct job fixture_submit(struct fixture *f, const char *task_id)
 {
@@ -292,14 +300,19 @@ static inline struct job_start fixture_start(struct fixture *f, const char *job_
 
 static bool apply_end(struct store_txn *txn, struct change *change, struct fault *fault)
 {
-    return txn_end_job(txn, change->input, fault);
+    struct job job;
+
+    return txn_end_job(txn, change->input, &change->arena, &job, fault);
 }
 /* Ends a started job; COMPLETED with a file for each output. */
 static inline void fixture_end(struct fixture *f, const struct job_start *start, enum job_status status)
 {
     struct job_output outputs[8];
-    struct job_end end = {
-        .job_id = start->job.id, .attempt = start->job.attempt, .status = status, .exited = true, .outputs = outputs};
+    struct job_end end = {.job_id = start->job.id,
+                          .attempt = start->job.attempt,
+                          .status = status,
+                          .failure.exited = true,
+                          .outputs = outputs};
 
     for (size_t i = 0; status == JOB_COMPLETED && i < start->output_count; i++)
         outputs[end.output_count++] = (struct job_output){

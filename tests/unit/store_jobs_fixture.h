@@ -71,8 +71,9 @@ struct recover_input {
 static inline bool apply_recover(struct store_txn *txn, struct change *change, struct fault *fault)
 {
     struct recover_input *in = change->input;
+    const struct loss_rules rules = {in->restart, in->attempts_max};
 
-    return txn_recover_jobs(txn, in->restart, in->attempts_max, &in->restarted, &in->failed, fault);
+    return txn_recover_jobs(txn, &rules, &in->restarted, &in->failed, fault);
 }
 
 #endif

@@ -120,8 +120,8 @@ static void what_a_program_says_is_kept_to_a_limit(void **state)
     struct job_end end = {.job_id = job.id,
                           .attempt = start.job.attempt,
                           .status = JOB_FAILED,
-                          .signaled = true,
-                          .signal = 9,
+                          .failure.signaled = true,
+                          .failure.signal = 9,
                           .error = error,
                           .stacktrace = stack};
 

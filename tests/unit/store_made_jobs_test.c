@@ -38,7 +38,9 @@ static bool apply_submit_job(struct store_txn *txn, struct change *change, struc
     struct submit_job_input *in = change->input;
     struct fixture *f = change->outcome;
 
-    return txn_submit_job(txn, &ALL, in->id, in->force, "ben", &f->arena, &in->task, &in->job, &in->submission, fault);
+    const struct task_submission what = {.id = in->id, .force = in->force, .submitted_by = "ben"};
+
+    return txn_submit_job(txn, &ALL, &what, &f->arena, &in->task, &in->job, &in->submission, fault);
 }
 static bool submit_job(struct fixture *f, const char *id)
 {

@@ -8,6 +8,8 @@ import re
 
 LINE_MAX = 500
 STACK_MAX = 64 * 1024
+CLASSES_MAX = 32
+CLASS_MAX = 200
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -39,12 +41,23 @@ def message_of(error):
         return "(the exception cannot be printed)"
 
 
+def _name(kind):
+    return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def classes_of(error):
+    """Names of the exception's class and those that it is derived from, for whoever decides whether to try again."""
+    try:
+        return [one_line(_name(kind), CLASS_MAX) for kind in type(error).__mro__[:CLASSES_MAX] if kind is not object]
+    except BaseException:  # a class that misbehaves when it is looked at
+        return []
+
+
 def describe(error):
     """``ValueError: boom: 21``, as the last line of a stack trace has it."""
     if isinstance(error, StorageError):
         return one_line(message_of(error))
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    name = _name(type(error))
     message = message_of(error)
     return one_line(f"{name}: {message}" if message else name)
 

@@ -175,7 +175,7 @@ def _task(task):
         "inputs": task["inputs"],
         "outputs": task["outputs"],
         "skippable": task["skippable"],
-        "timeout_ms": 0,
+        "timeout_ms": None,
     }
 
 

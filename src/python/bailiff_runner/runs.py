@@ -5,7 +5,7 @@ import sys
 from itertools import islice
 
 from . import storage
-from .errors import describe, stack_of
+from .errors import classes_of, describe, stack_of
 from .functions import attribute
 
 
@@ -30,14 +30,17 @@ def run(request):
         _store(request["outputs"], result)
     except Failed as failure:
         cause = failure.__cause__
-        return _failure(str(failure), stack_of(cause) if cause else str(failure))
+        return _failure(str(failure), stack_of(cause) if cause else str(failure), cause)
     except BaseException as error:  # whatever users' code raises, SystemExit and KeyboardInterrupt included
-        return _failure(describe(error), stack_of(error))
+        return _failure(describe(error), stack_of(error), error)
     return {"op": "done", "ok": True}
 
 
-def _failure(error, stacktrace):
-    return {"op": "done", "ok": False, "error": error, "stacktrace": stacktrace}
+def _failure(error, stacktrace, exception):
+    answer = {"op": "done", "ok": False, "error": error, "stacktrace": stacktrace}
+    if exception is not None:
+        answer["exceptions"] = classes_of(exception)
+    return answer
 
 
 def forget_functions():

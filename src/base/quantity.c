@@ -1,4 +1,4 @@
-#include "app/quantity.h"
+#include "bailiff/quantity.h"
 
 struct unit {
     const char *name;

@@ -1,6 +1,6 @@
 /* Sizes ("64KiB") and times ("10s") as people write them in configuration. Pure. */
-#ifndef APP_QUANTITY_H
-#define APP_QUANTITY_H
+#ifndef BAILIFF_QUANTITY_H
+#define BAILIFF_QUANTITY_H
 
 #include "bailiff/text.h"
 

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "app/quantity.h"
+#include "bailiff/quantity.h"
 
 static void test_sizes(void **state)
 {
