@@ -30,6 +30,7 @@ struct jobs_options {
     unsigned grace_ms;        /* between SIGTERM and SIGKILL */
     bool restart_lost;        /* lost attempts and jobs found RUNNING at start begin again; else FAILED */
     unsigned attempts_max;    /* of lost attempts of one job */
+    bool stop_fails;          /* what runs when the server stops is FAILED; else it becomes PENDING again */
     unsigned submitter_limit; /* attempts of one submitter at once; 0: no limit */
     struct log *log;
 };
@@ -45,9 +46,13 @@ must_check bool jobs_load(struct jobs *jobs, const char *application, struct man
 must_check bool jobs_start(struct jobs *jobs, struct store *store, const struct manifest *manifest,
                            struct fault *fault);
 void jobs_stop(
-    struct jobs
-        *jobs); /* starts nothing more; what runs is ended and becomes PENDING again; joins the thread; NULL ok */
+    struct jobs *
+        jobs); /* starts nothing more; what runs is ended and becomes what stop_fails says; joins the thread; NULL ok */
 void jobs_free(struct jobs *jobs);
+/* Nothing begins any more, what runs goes on: the first part of a stop that lets jobs end. Any thread. */
+void jobs_hold(struct jobs *jobs);
+/* As the store says (txn_queue_set), once it is durable there; in its order. Any thread. */
+void jobs_set_paused(struct jobs *jobs, bool paused);
 
 /* The store's on_jobs (arg is the struct jobs). */
 void jobs_on_events(void *jobs, const struct job_event *events, size_t count);
@@ -73,7 +78,10 @@ void jobs_forget(struct jobs *jobs, const char *job_id, int attempts);
 
 struct jobs_health {
     bool runner_connected, same_user;
-    unsigned running, queued;
+    bool paused, holding;
+    unsigned running, queued; /* queued: PENDING, those that are to be retried later included */
+    unsigned active;          /* attempts that are not over: RUNNING, or about to be, or being stored */
+    unsigned workers;
 };
 void jobs_get_health(struct jobs *jobs, struct jobs_health *ret_health); /* any thread */
 

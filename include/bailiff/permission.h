@@ -17,6 +17,8 @@
     X(JOBS_DELETE, "jobs:delete", "delete jobs that have ended")                   \
     X(JOBS_SUBMIT, "jobs:submit", "submit created jobs for execution")             \
     X(JOBS_CANCEL, "jobs:cancel", "cancel jobs")                                   \
+    X(QUEUE_READ, "queue:read", "see whether the queue is paused")                 \
+    X(QUEUE_WRITE, "queue:write", "pause and resume the queue")                    \
     X(SUBMISSIONS_READ, "submissions:read", "list and read submissions")           \
     X(DATANODES_READ, "datanodes:read", "list data nodes and read their data")     \
     X(CONFIGS_READ, "configs:read", "list the application's configurations")       \

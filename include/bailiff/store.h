@@ -170,7 +170,7 @@ struct job_start {          /* what an executor needs */
     struct data_node *inputs, *outputs; /* in the task's order */
     size_t input_count, output_count;
 };
-/* PENDING → RUNNING (attempt counted) or → SKIPPED. CONFLICT if it is not PENDING any more. */
+/* PENDING → RUNNING (attempt counted) or → SKIPPED. CONFLICT if it is not PENDING any more; UNAVAILABLE while the queue is paused. */
 must_check bool txn_start_job(struct store_txn *txn, const char *id, const char *worker, struct arena *arena,
                               struct job_start *ret_start, struct fault *fault);
 
@@ -208,6 +208,15 @@ must_check bool txn_published(struct store_txn *txn, const char *data_node_id, c
  * cancel-requested ones → CANCELED; locks without an unfinished job or intent are removed; BLOCKED jobs are looked at anew. */
 must_check bool txn_recover_jobs(struct store_txn *txn, const struct loss_rules *rules, unsigned *ret_restarted,
                                  unsigned *ret_failed, struct fault *fault);
+
+/* Whether anything begins at all: RUNNING jobs go on, PENDING ones wait. As it is already: nothing changes but who said so, and why. */
+struct queue_state {
+    bool paused;
+    int64_t changed_at_ms; /* 0: never */
+    const char *changed_by, *reason;
+};
+must_check bool txn_queue_set(struct store_txn *txn, bool paused, const char *by, const char *reason,
+                              struct arena *arena, struct queue_state *ret, struct fault *fault);
 
 /* Revokes. What was revoked already stays so, and is extended if `what` goes further (*ret_new false). `what` says neither seq nor id. */
 must_check bool txn_revoke(struct store_txn *txn, const struct scope *scope, const struct revocation *what,
@@ -274,6 +283,9 @@ must_check bool store_list_revocations(struct store_reader *reader, const struct
 /* All of a folder's, read beside whoever writes it. */
 must_check bool store_each_revocation(const char *folder, void (*each)(void *arg, const struct revocation *row),
                                       void *arg, struct fault *fault);
+
+must_check bool store_queue_state(struct store_reader *reader, struct arena *arena, struct queue_state *ret,
+                                  struct fault *fault);
 
 /* NOT_FOUND: no such key. Else the stored answer and the digest of the request it belongs to. */
 must_check bool store_find_answer(struct store_reader *reader, const uint8_t key[static 32], struct arena *arena,

@@ -77,6 +77,8 @@ struct config_task { /* what the operator says of one task configuration */
     unsigned concurrency; /* 0: not said */
 };
 
+enum shutdown_jobs { SHUTDOWN_REQUEUE, SHUTDOWN_WAIT, SHUTDOWN_FAIL };
+
 struct config {
     struct arena arena; /* owns everything below */
     const char *file;   /* as it was named */
@@ -138,6 +140,11 @@ struct config {
         } maximum;
         unsigned uid, gid; /* of `user`, once it was looked up; 0: none */
     } execution;
+    struct config_shutdown {
+        const struct yaml_node *node;
+        int jobs; /* enum shutdown_jobs */
+        unsigned deadline_ms;
+    } shutdown;
     struct config_policy {
         const struct yaml_node *node;
         const char *roles;

@@ -4,6 +4,8 @@ static const char *const SAME_USER[] = {"forbidden", "unsafe", NULL};
 static const char *const LOST_JOBS[] = {"restart", "fail", NULL};
 static const char *const TASK_LOST_JOBS[] = {
     [LOST_UNSAID] = "default", [LOST_RESTART] = "restart", [LOST_FAIL] = "fail", NULL};
+static const char *const SHUTDOWN_JOBS[] = {
+    [SHUTDOWN_REQUEUE] = "requeue", [SHUTDOWN_WAIT] = "wait", [SHUTDOWN_FAIL] = "fail", NULL};
 static const char *const PROFILES[] = {[TOKEN_PROFILE_JWT] = "jwt", [TOKEN_PROFILE_AT_JWT] = "at+jwt", NULL};
 static const char *const PRESETS[] = {
     [PRESET_NONE] = "none",   [PRESET_KEYCLOAK] = "keycloak", [PRESET_ENTRA] = "entra", [PRESET_OKTA] = "okta",
@@ -163,6 +165,14 @@ static const struct setting EXECUTION[] = {
 #undef AT
 static const struct setting_table EXECUTION_TABLE = TABLE(EXECUTION, struct config_execution);
 
+#define AT(member) .offset = offsetof(struct config_shutdown, member)
+static const struct setting SHUTDOWN[] = {
+    {"jobs", SETTING_CHOICE, AT(jobs), "requeue", .choices = SHUTDOWN_JOBS, .help = "what becomes of running jobs when the server is stopped"},
+    {"deadline", SETTING_TIME, AT(deadline_ms), "1m", 0, 24 * HOUR, .help = "how long they may take to end, with jobs: wait"},
+};
+#undef AT
+static const struct setting_table SHUTDOWN_TABLE = TABLE(SHUTDOWN, struct config_shutdown);
+
 #define AT(member) .offset = offsetof(struct config_policy, member)
 static const struct setting POLICY[] = {
     {"roles", PATH, AT(roles), .required = true, .help = "the file that says which role may do what"},
@@ -241,6 +251,7 @@ static const struct setting ROOT[] = {
     {"store", SETTING_SECTION, AT(store), .section = &STORE_TABLE, .help = "where everything is kept"},
     {"application", PATH, AT(application), .required = true, .help = "a Taipy application (.toml) or one in bailiff's own form (.yaml)"},
     {"execution", SETTING_SECTION, AT(execution), .section = &EXECUTION_TABLE, .help = "how users' code runs"},
+    {"shutdown", SETTING_SECTION, AT(shutdown), .section = &SHUTDOWN_TABLE, .help = "what becomes of running jobs when the server is stopped"},
     {"policy", SETTING_SECTION, AT(policy), .section = &POLICY_TABLE, .help = "who may do what"},
     {"issuers", SETTING_SECTIONS, AT(issuers), .min = 1, .max = 64, .required = true, .section = &ISSUER_TABLE, .help = "who may issue tokens"},
     {"signing", SETTING_SECTION, AT(signing), .section = &SIGNING_TABLE, .help = "how `bailiff token issue` signs"},

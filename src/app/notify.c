@@ -42,3 +42,10 @@ void notify_stopping(void)
 {
     notify("STOPPING=1\nSTATUS=Draining.");
 }
+
+void notify_extend(unsigned seconds)
+{
+    own(freep) char *message = xprintf("EXTEND_TIMEOUT_USEC=%llu", (unsigned long long)seconds * 1000000);
+
+    notify(message);
+}

@@ -7,5 +7,6 @@
 void notify_ready(const char *status);
 void notify_reloading(void); /* followed by notify_ready */
 void notify_stopping(void);
+void notify_extend(unsigned seconds); /* it takes so much longer, at most */
 
 #endif

@@ -47,6 +47,10 @@ static const struct route ROUTES[] = {
     {POST,   "/api/v1/jobs/submit/{id}/",                      JOBS_SUBMIT,    KIB(64),  jobs_submit},
     {POST,   "/api/v1/jobs/cancel/{id}/",                      JOBS_CANCEL,    KIB(64),  jobs_cancel},
 
+    {GET,    "/api/v1/queue/",                                 QUEUE_READ,     0,        queue_get},
+    {POST,   "/api/v1/queue/pause/",                           QUEUE_WRITE,    KIB(16),  queue_pause},
+    {POST,   "/api/v1/queue/resume/",                          QUEUE_WRITE,    KIB(16),  queue_resume},
+
     {GET,    "/api/v1/submissions/",                           SUBMISSIONS_READ, 0,      submissions_list},
     {GET,    "/api/v1/submissions/{id}/",                      SUBMISSIONS_READ, 0,      submissions_get},
 

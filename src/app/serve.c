@@ -7,8 +7,9 @@
 #include "app/notify.h"
 #include "app/probe.h"
 #include "app/process.h"
+#include "bailiff/clock.h"
 
-enum { TICK_MS = 1000 };
+enum { TICK_MS = 1000, WAIT_TICK_MS = 50, EXTEND_EVERY_MS = 10000 };
 
 /* ---- parse ---- */
 static bool read_configuration(struct serving *s)
@@ -88,6 +89,31 @@ static void run(struct serving *s)
     }
 }
 
+/* Running jobs may end, until the deadline or a second signal. Requests are still answered meanwhile: who waits for a job sees its
+ * end, and may cancel it; but /readyz sends new callers elsewhere. */
+static void await_jobs(struct serving *s)
+{
+    const int64_t deadline_ms = clock_mono_ms() + s->config->shutdown.deadline_ms;
+    struct jobs_health health;
+    int64_t extended_ms = 0;
+
+    jobs_hold(s->jobs);
+    for (jobs_get_health(s->jobs, &health); health.active > 0 && clock_mono_ms() < deadline_ms;
+         jobs_get_health(s->jobs, &health)) {
+        if (clock_mono_ms() - extended_ms >= EXTEND_EVERY_MS) {
+            extended_ms = clock_mono_ms();
+            notify_extend(2 * EXTEND_EVERY_MS / 1000 + s->config->server.drain_timeout_ms / 1000);
+            log_write(s->log, LOG_INFO, "server.waiting", "Running jobs may end; a second signal goes on at once.",
+                      L_INT("jobs", health.active), L_INT("seconds_left", (deadline_ms - clock_mono_ms()) / 1000));
+        }
+        int signal_number = process_wait_signal(WAIT_TICK_MS);
+        if (signal_number == SIGTERM || signal_number == SIGINT)
+            break;
+        refusal_ledger_flush(s->services.refusals, s->store, false);
+        serve_watch_lists(s);
+    }
+}
+
 /* ---- exit ---- In reverse; also after half a start. */
 static void stop(struct serving *s)
 {
@@ -139,6 +165,8 @@ static int serve(struct call *call)
         run(&s);
         say(&s, "server.stopping", "Requests in flight may end; a second signal ends at once.");
         notify_stopping();
+        if (s.config->shutdown.jobs == SHUTDOWN_WAIT)
+            await_jobs(&s);
         process_unblock_ending();
     }
     stop(&s);
@@ -155,6 +183,8 @@ const struct command COMMAND_SERVE = {
     .about = "Stays in the foreground and logs to stderr. Signals:\n"
              "  SIGHUP           reloads roles, issuers, keys, certificates and revocation lists, all or nothing\n"
              "  SIGTERM, SIGINT  drains: requests in flight may end; a second one ends at once\n"
+             "                   (with shutdown.jobs: wait, running jobs may end before that; a second one\n"
+             "                   goes on at once, a third one ends at once)\n"
              "Exit status: 0 ended as asked, 1 could not start, 3 the configuration is wrong.\n",
     .options = SERVE_OPTIONS,
     .option_count = ARRAY_LEN(SERVE_OPTIONS),

@@ -67,6 +67,7 @@ bool serve_make_jobs(struct serving *s, struct fault *fault)
         .restart_lost = e->lost_jobs == 0,
         .attempts_max = e->attempts,
         .submitter_limit = e->limits.per_subject,
+        .stop_fails = s->config->shutdown.jobs == SHUTDOWN_FAIL,
         .log = s->log,
     };
 

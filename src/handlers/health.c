@@ -79,10 +79,14 @@ static void put_details(struct text *json, const struct services *s, bool store_
     put_check(json, "store", store_ok, store_ok ? NULL : store_fault->message);
     put_check(json, "runner", jobs->runner_connected,
               jobs->runner_connected ? NULL : "The runner process is not connected.");
+    if (jobs->holding)
+        put_check(json, "shutdown", false, "The server is stopping; running jobs may end.");
     put_keys(json, s, arena);
     put_revocation_lists(json, s);
     jw_close(json, ']');
     jw_member_int(json, "jobs_running", jobs->running);
+    jw_member_int(json, "jobs_queued", jobs->queued);
+    jw_member_bool(json, "queue_paused", jobs->paused);
     jw_key(json, "warnings");
     jw_open(json, '[');
     if (store_strained(s->store, &strain))
@@ -100,7 +104,7 @@ enum flow health_ready(struct exchange *x)
 
     jobs_get_health(x->services->jobs, &jobs);
     bool store_ok = store_healthy(x->services->store, &fault);
-    bool ready = store_ok && jobs.runner_connected;
+    bool ready = store_ok && jobs.runner_connected && !jobs.holding;
     jw_open(&json, '{');
     jw_member_string(&json, "status", ready ? "ready" : "not ready");
     if (may_see_details(x))

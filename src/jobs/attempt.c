@@ -66,8 +66,10 @@ static void start_finished(struct jobs *jobs, void *subject, struct change *chan
 
     if (!change->ok) {
         if (change->fault.kind != FAULT_CONFLICT && change->fault.kind != FAULT_NOT_FOUND) {
-            jobs->dispatch_ms = jobs_backoff(&jobs->dispatch_failures, clock_mono_ms());
             attempt->again = true; /* it is PENDING still */
+        }
+        if (attempt->again && !atomic_load(&jobs->paused)) {
+            jobs->dispatch_ms = jobs_backoff(&jobs->dispatch_failures, clock_mono_ms());
             log_write(jobs->log, LOG_WARNING, "job.start", change->fault.message, L_STR("job", attempt->job_id),
                       L_STR("detail", change->fault.detail[0] ? change->fault.detail : NULL));
         }
@@ -104,6 +106,7 @@ void attempt_begin(struct jobs *jobs, struct queue_place *place)
     attempt->next = jobs->attempts;
     jobs->attempts = attempt;
     jobs->attempt_count++;
+    atomic_store(&jobs->active, jobs->attempt_count);
     jobs->occupied++;
 
     snprintf(input->job_id, sizeof input->job_id, "%s", attempt->job_id);
@@ -207,7 +210,10 @@ void attempt_lost(struct attempt *attempt, const char *why)
     attempt->end.failure = (struct failure){0};
     if (attempt->cancel)
         attempt_finish(attempt, JOB_CANCELED, NULL);
-    else if (attempt->jobs->stopping)
+    else if (attempt->jobs->stopping && attempt->jobs->options.stop_fails) {
+        attempt->end.final = true;
+        attempt_finish(attempt, JOB_FAILED, "The server was stopped while the job ran.");
+    } else if (attempt->jobs->stopping)
         attempt_finish(attempt, JOB_PENDING, NULL);
     else
         attempt_failed(attempt, CAUSE_LOST, why);

@@ -16,6 +16,7 @@ void attempt_free(struct attempt *attempt)
         place = &(*place)->next;
     *place = attempt->next;
     jobs->attempt_count--;
+    atomic_store(&jobs->active, jobs->attempt_count);
     if (attempt->phase == PHASE_STARTING || attempt->phase == PHASE_RUNNING)
         jobs->occupied--;
     if (attempt->started)

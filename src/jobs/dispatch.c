@@ -78,7 +78,8 @@ void dispatch(struct jobs *jobs, int64_t now_ms)
     struct queue_place place;
 
     queue_step(jobs->queue, now_ms);
-    if (jobs->stopping || jobs->client.state != CLIENT_READY || now_ms < jobs->dispatch_ms)
+    if (jobs->stopping || atomic_load(&jobs->paused) || atomic_load(&jobs->holding) ||
+        jobs->client.state != CLIENT_READY || now_ms < jobs->dispatch_ms)
         return;
     while (jobs->occupied < jobs->workers && jobs->attempt_count < jobs->workers + BACKLOG_MAX &&
            queue_take(jobs->queue, &place))

@@ -183,6 +183,11 @@ bool jobs_start(struct jobs *jobs, struct store *store, const struct manifest *m
         !store_reader_open(store, &jobs->reader, fault) || !collect_orphans(jobs, fault) ||
         !publish_recover(jobs, fault))
         return false;
+    own(arena_done) struct arena arena = {0};
+    struct queue_state queue;
+    if (!store_queue_state(jobs->reader, &arena, &queue, fault))
+        return false;
+    atomic_store(&jobs->paused, queue.paused);
     inbox_drain(jobs->inbox); /* what recovering has told: the store is asked for all of it */
     if (!dispatch_load(jobs, fault))
         return false;
@@ -232,7 +237,18 @@ void jobs_on_events(void *arg, const struct job_event *items, size_t count)
         free(events);
 }
 
-/* ---- stop ---- */
+/* ---- pause and stop ---- Both flags are read anew before anything is begun; the store refuses what was begun before that. */
+
+void jobs_hold(struct jobs *jobs)
+{
+    atomic_store(&jobs->holding, true);
+}
+
+void jobs_set_paused(struct jobs *jobs, bool paused)
+{
+    atomic_store(&jobs->paused, paused);
+    wake(jobs);
+}
 
 static void stop_deliver(struct parcel *parcel)
 {
@@ -291,6 +307,10 @@ void jobs_get_health(struct jobs *jobs, struct jobs_health *ret_health)
     *ret_health = (struct jobs_health){
         .runner_connected = atomic_load(&jobs->connected),
         .same_user = jobs->same_user,
+        .paused = atomic_load(&jobs->paused),
+        .holding = atomic_load(&jobs->holding),
+        .active = atomic_load(&jobs->active),
+        .workers = jobs->workers,
         .running = atomic_load(&jobs->running),
         .queued = atomic_load(&jobs->queued),
     };

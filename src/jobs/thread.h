@@ -132,7 +132,8 @@ struct jobs {
     pthread_mutex_t gate; /* shared: guards `closed` */
     bool closed;
     atomic_uint reads, running, queued; /* shared */
-    atomic_bool connected;
+    atomic_bool connected, paused, holding;
+    atomic_uint active; /* attempt_count, for others to see */
 
     struct client client;
     struct mover *mover;

@@ -95,7 +95,7 @@ bool txn_start_job(struct store_txn *txn, const char *id, const char *worker, st
 {
     struct job_start start = {0};
 
-    if (!find_job(txn->db, &EVERYTHING, id, arena, &start.job, fault))
+    if (!txn_queue_open(txn, fault) || !find_job(txn->db, &EVERYTHING, id, arena, &start.job, fault))
         return false;
     if (start.job.status != JOB_PENDING)
         return fault_set(fault, FAULT_CONFLICT, "Job %s is %s, not PENDING.", id, job_status_name(start.job.status));

@@ -170,6 +170,10 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_INTENT_REMOVE, "DELETE FROM publish_intent WHERE seq = ?1")                                                  \
     X(SQL_INTENTS, "SELECT d.id, p.file, d.path FROM publish_intent AS p JOIN data_node AS d ON d.seq = "              \
                    "p.data_node_seq ORDER BY p.seq")                                                                   \
+    /* ---- whether anything begins ---- */                                                                            \
+    X(SQL_QUEUE_STATE, "SELECT paused, changed_at, changed_by, reason FROM queue WHERE seq = 1")                       \
+    X(SQL_QUEUE_PAUSED, "SELECT 1 FROM queue WHERE seq = 1 AND paused = 1")                                            \
+    X(SQL_QUEUE_SET, "UPDATE queue SET paused = ?1, changed_at = ?2, changed_by = ?3, reason = ?4 WHERE seq = 1")      \
     /* ---- revocations ---- */                                                                                        \
     X(SQL_REVOCATION_MAX_SEQ, "SELECT max(seq) FROM revocation")                                                       \
     X(SQL_REVOCATIONS_BY_SEQ,                                                                                          \

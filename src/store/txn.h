@@ -60,6 +60,8 @@ enum { LOAD_RETRY_S = 5 };
 must_check bool txn_load_add(struct store_txn *txn, const char *subject, struct fault *fault);
 must_check bool txn_load_remove(struct store_txn *txn, int64_t job_seq, struct fault *fault);
 
+must_check bool txn_queue_open(struct store_txn *txn, struct fault *fault); /* UNAVAILABLE: it is paused (pause.c) */
+
 /* ---- jobs (transitions.c, dependents.c) ---- */
 struct seq_list { /* of rows' seq; own(seq_list_done) */
     int64_t *items;

@@ -40,6 +40,8 @@ static void test_a_socket_by_path(void **state)
     assert_told(fd, "RELOADING=1\nMONOTONIC_USEC=");
     notify_stopping();
     assert_told(fd, "STOPPING=1\n");
+    notify_extend(90);
+    assert_told(fd, "EXTEND_TIMEOUT_USEC=90000000");
     unsetenv("NOTIFY_SOCKET");
 }
 

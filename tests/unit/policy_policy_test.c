@@ -46,7 +46,8 @@ static void test_the_shipped_roles(void **state)
         {"TAIPY_EDITOR", "tasks:read tasks:create tasks:delete jobs:read jobs:create jobs:delete submissions:read "
                          "datanodes:read configs:read "},
         {"TAIPY_EXECUTOR",
-         "tasks:read tasks:submit jobs:read jobs:submit jobs:cancel submissions:read datanodes:read configs:read "},
+         "tasks:read tasks:submit jobs:read jobs:submit jobs:cancel queue:read submissions:read datanodes:read "
+         "configs:read "},
     };
     struct policy *policy = shipped();
 

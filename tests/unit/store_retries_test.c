@@ -256,6 +256,48 @@ static void a_blocked_job_tells_what_it_waits_for(void **state)
     assert_null(job_of(f, in.job.id).blocked_by);
 }
 
+struct pause_input {
+    bool paused;
+    const char *reason;
+    struct queue_state state;
+};
+static bool apply_pause(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    struct pause_input *in = change->input;
+    struct fixture *f = change->outcome;
+
+    return txn_queue_set(txn, in->paused, "ann", in->reason, &f->arena, &in->state, fault);
+}
+
+static void while_paused_nothing_begins(void **state)
+{
+    struct fixture *f = *state;
+    struct pause_input in = {.paused = true, .reason = "moving"};
+    struct job running = submit(f, DOUBLE, CONTROLS_UNSAID), waiting = submit(f, DOUBLE, CONTROLS_UNSAID);
+    struct job_start start = fixture_start(f, running.id);
+    struct queue_state queue;
+
+    assert_true(store_queue_state(f->reader, &f->arena, &queue, &f->fault));
+    assert_false(queue.paused);
+    assert_int_equal(queue.changed_at_ms, 0);
+    assert_true(fixture_apply(f, apply_pause, &in));
+    assert_true(in.state.paused);
+    assert_false(fixture_apply(f, apply_start, &(struct start_input){.job_id = waiting.id}));
+    assert_int_equal(f->fault.kind, FAULT_UNAVAILABLE);
+    assert_status(f, waiting.id, PENDING);
+    fixture_end(f, &start, JOB_COMPLETED); /* what runs goes on */
+    assert_status(f, running.id, COMPLETED);
+    fixture_close(f);
+    fixture_open(f);
+    assert_true(store_queue_state(f->reader, &f->arena, &queue, &f->fault));
+    assert_true(queue.paused && queue.changed_at_ms > 0);
+    assert_string_equal(queue.changed_by, "ann");
+    assert_string_equal(queue.reason, "moving");
+    in = (struct pause_input){0};
+    assert_true(fixture_apply(f, apply_pause, &in));
+    fixture_start(f, waiting.id);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +313,7 @@ int main(void)
         T(recovery_goes_by_each_jobs_rule),
         T(interrupted_by_us_is_neither),
         T(a_blocked_job_tells_what_it_waits_for),
+        T(while_paused_nothing_begins),
     };
 
     return cmocka_run_group_tests_name("store_retries", tests, NULL, NULL);
