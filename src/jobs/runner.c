@@ -18,6 +18,7 @@ static void runner_done(struct runner *runner)
         free(runner->slots[i]);
     }
     errands_done(runner);
+    folders_done(&runner->folders);
     trash_done(&runner->trash);
     census_done(&runner->census);
     closep(&runner->listener);

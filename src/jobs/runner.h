@@ -16,6 +16,7 @@
 
 #include "bailiff/jobs.h"
 #include "jobs/descendants.h"
+#include "jobs/folders.h"
 #include "jobs/link.h"
 #include "jobs/message.h"
 #include "jobs/trash.h"
@@ -57,6 +58,7 @@ struct runner {
     int lock, signals, listener, null;
     struct census census;
     struct trash trash;
+    struct folders folders;
 
     struct link server;
     bool greeted, stopping;

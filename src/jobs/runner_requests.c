@@ -49,14 +49,6 @@ static bool take_hello(struct runner *runner, const struct request *request, str
 
 /* ---- attempts ---- */
 
-static bool folder_fresh(struct runner *runner, const char *path, struct fault *fault)
-{
-    trash_throw(&runner->trash, path);
-    if (mkdir(path, runner->folder_mode) < 0)
-        return fault_set(fault, FAULT_INVALID, "The runner cannot make a folder for the attempt: %s.", strerror(errno));
-    return true;
-}
-
 /* A folder for what needs one, and the outputs' files in it; then the keeper gets it. */
 static bool start_send(struct runner *runner, struct slot *slot, const struct request *request, struct span body,
                        struct fault *fault)
@@ -66,7 +58,7 @@ static bool start_send(struct runner *runner, struct slot *slot, const struct re
     if (outputs == 0 && !request_is_command(request))
         return slot_forward(slot, body, fault);
     own(freep) char *folder = xprintf("%s/attempts/%lld", runner->work, (long long)request->attempt);
-    if (!folder_fresh(runner, folder, fault))
+    if (!folders_take(&runner->folders, folder, fault))
         return false;
     set_text(request->json, "work", folder);
     for (size_t i = 0; i < outputs; i++) {
@@ -121,7 +113,7 @@ static void take_release(struct runner *runner, const struct request *request)
         if (runner->slots[i]->use == SLOT_ATTEMPT && runner->slots[i]->number == request->attempt)
             return; /* it is not the server's to release yet */
     own(freep) char *folder = xprintf("%s/attempts/%lld", runner->work, (long long)request->attempt);
-    trash_throw(&runner->trash, folder);
+    folders_give_back(&runner->folders, folder);
 }
 
 /* ---- an application's manifest: a command like another ---- */
@@ -145,7 +137,7 @@ static bool load(struct runner *runner, const struct request *request, struct fa
 
     if (!start)
         return fault_internal(fault, "The application's path cannot be passed on.");
-    if (!folder_fresh(runner, folder, fault) || !slot_take(runner, false, false, &slot, fault) ||
+    if (!folders_take(&runner->folders, folder, fault) || !slot_take(runner, false, false, &slot, fault) ||
         !slot_send(slot, start, fault))
         return false;
     slot->use = SLOT_LOAD;

@@ -133,6 +133,7 @@ static bool subfolders_make(struct runner *runner, struct fault *fault)
 {
     own(freep) char *trash = xprintf("%s/trash", runner->work);
 
+    folders_init(&runner->folders, &runner->trash, (mode_t)runner->folder_mode);
     return trash_init(&runner->trash, trash, fault) && subfolder_make(runner, "attempts", true, fault) &&
            subfolder_make(runner, "reads", true, fault) && subfolder_make(runner, "loads", true, fault) &&
            subfolder_make(runner, "home", false, fault);

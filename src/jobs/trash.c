@@ -38,6 +38,8 @@ void trash_throw(struct trash *trash, const char *path)
 {
     char name[24];
 
+    if (rmdir(path) == 0 || errno == ENOENT) /* most are empty */
+        return;
     next_name(trash, name);
     if (renameat(AT_FDCWD, path, trash->fd, name) == 0)
         trash->empty = false;

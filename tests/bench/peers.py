@@ -172,8 +172,12 @@ class Bailiff:
         try:
             self.stop()
         finally:
-            self.server.kill()
-            self.server.remove()
+            self.drop()
+
+    def drop(self):
+        """Without waiting for what it does."""
+        self.server.kill()
+        self.server.remove()
 
     def url(self, path):
         return f"https://127.0.0.1:{self.server.port}{path}"
