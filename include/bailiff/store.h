@@ -204,6 +204,9 @@ must_check bool txn_end_job(struct store_txn *txn, const struct job_end *end, st
                             struct fault *fault);
 /* The file is at the data node's path now: the value counts as written, the lock goes, waiting jobs go on. CONFLICT: no such intent. */
 must_check bool txn_published(struct store_txn *txn, const char *data_node_id, const char *file, struct fault *fault);
+/* A file that the data node's path leads to, and that jobs wait for, is there now: it counts as written, and they go on. Nothing happens if it
+ * is not, or was written meanwhile. */
+must_check bool txn_file_arrived(struct store_txn *txn, int64_t data_node_seq, struct fault *fault);
 /* At start, when no attempt is alive: RUNNING jobs were lost, and become PENDING or FAILED as their controls, or the rules, say;
  * cancel-requested ones → CANCELED; locks without an unfinished job or intent are removed; BLOCKED jobs are looked at anew. */
 must_check bool txn_recover_jobs(struct store_txn *txn, const struct loss_rules *rules, unsigned *ret_restarted,
@@ -301,6 +304,13 @@ struct publish_intent {
 must_check bool store_publish_intents(struct store_reader *reader, struct arena *arena,
                                       struct publish_intent **ret_rows, size_t *ret_count, struct fault *fault);
 must_check bool store_job_exists(struct store_reader *reader, const char *id, bool *ret_exists, struct fault *fault);
+/* Unwritten data nodes with a path of the user's own that jobs wait for, behind after_seq, at most max. */
+struct expected_file {
+    int64_t data_node_seq;
+    const char *path;
+};
+must_check bool store_expected_files(struct store_reader *reader, int64_t after_seq, size_t max, struct arena *arena,
+                                     struct expected_file *ret_rows, size_t *ret_count, struct fault *fault);
 /* Files below storage that some data node points to: for the collection of old ones. */
 must_check bool store_file_in_use(struct store_reader *reader, const char *file, bool *ret_in_use, struct fault *fault);
 

@@ -61,6 +61,7 @@ static void turn(struct jobs *jobs)
     readings_step(jobs, now_ms);
     waits_step(jobs, now_ms);
     publish_step(jobs, now_ms);
+    arrivals_step(jobs, now_ms);
     dispatch(jobs, now_ms);
     transitions_flush(jobs);
     collect_step(jobs, now_ms);

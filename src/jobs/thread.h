@@ -146,6 +146,9 @@ struct jobs {
     int64_t dispatch_ms;
     unsigned dispatch_failures;
 
+    int64_t arrivals_ms, arrivals_seq;
+    unsigned arrivals_told; /* changes that are on their way */
+
     struct wait *waits[256];
     size_t wait_count;
     int64_t waits_checked_ms;
@@ -211,6 +214,9 @@ char *attempt_log_path(struct jobs *jobs, const char *job_id, int attempt);
 /* start_message.c */
 must_check bool start_message(struct attempt *attempt, struct text *json, struct fault *fault);
 const char *node_path(struct jobs *jobs, struct arena *arena, const struct data_node *node);
+
+/* arrivals.c */
+void arrivals_step(struct jobs *jobs, int64_t now_ms);
 
 /* waits.c */
 void waits_job_ended(struct jobs *jobs, const char *job_id);

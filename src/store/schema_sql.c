@@ -231,6 +231,11 @@ static const char VERSION_7[] =
     ") STRICT;"
     "INSERT INTO queue (seq, paused, changed_at) VALUES (1, 0, 0);";
 
-static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7};
+/* files of the users' own that are not there yet: somebody has to look for them */
+static const char VERSION_8[] =
+    "CREATE INDEX data_node_expected ON data_node (seq) WHERE last_edit = 0 AND path IS NOT NULL;";
+
+static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4,
+                                       VERSION_5, VERSION_6, VERSION_7, VERSION_8};
 
 const struct migrations SCHEMA = {VERSIONS, ARRAY_LEN(VERSIONS)};

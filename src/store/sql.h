@@ -170,6 +170,10 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_INTENT_REMOVE, "DELETE FROM publish_intent WHERE seq = ?1")                                                  \
     X(SQL_INTENTS, "SELECT d.id, p.file, d.path FROM publish_intent AS p JOIN data_node AS d ON d.seq = "              \
                    "p.data_node_seq ORDER BY p.seq")                                                                   \
+    X(SQL_FILES_EXPECTED, "SELECT d.seq, d.path FROM data_node AS d INDEXED BY data_node_expected WHERE d.last_edit = " \
+                          "0 AND d.path IS NOT NULL AND d.seq > ?1 AND EXISTS (SELECT 1 FROM job_wait AS w WHERE "     \
+                          "w.data_node_seq = d.seq) ORDER BY d.seq LIMIT ?2")                                          \
+    X(SQL_FILE_EXPECTED, "SELECT path FROM data_node WHERE seq = ?1 AND last_edit = 0 AND path IS NOT NULL")           \
     /* ---- whether anything begins ---- */                                                                            \
     X(SQL_QUEUE_STATE, "SELECT paused, changed_at, changed_by, reason FROM queue WHERE seq = 1")                       \
     X(SQL_QUEUE_PAUSED, "SELECT 1 FROM queue WHERE seq = 1 AND paused = 1")                                            \

@@ -180,6 +180,8 @@ data_nodes:
   never: {storage_type: json}
   seconds: {storage_type: json, default_data: 600}
   waited: {storage_type: json}
+  late: {storage_type: json, path: late.json}
+  late_copy: {storage_type: json}
 tasks:
   sort:
     command:
@@ -201,6 +203,10 @@ tasks:
   endless_python: {function: fns.slow, inputs: [seconds], outputs: [waited], timeout: 1s}
   stubborn: {command: [/bin/sh, -c, "trap '' TERM; echo deaf; while :; do sleep 0.1; done"]}
   bare: {command: [/usr/bin/env]}
+  late_reader:
+    command: [/bin/sh, -c, 'cat "$BAILIFF_INPUT_LATE" >"$BAILIFF_OUTPUT_LATE_COPY"']
+    inputs: [late]
+    outputs: [late_copy]
 """
 
 BESIDE = """#!/bin/sh
@@ -225,6 +231,19 @@ class Commands(ServerCase):
         self.assertEqual(self.server.read(task["output_ids"][0]), ["a", "b", "c"])
         self.assertEqual(self.server.job_log(job["id"]), f"job {job['id']}\n")
         self.assertEqual((task["function_module"], task["function_name"]), ("", "/bin/sh"))
+
+    def test_a_file_that_arrives_from_outside(self):
+        """Nobody but the file system knows of it; the job that waits for it goes on all the same."""
+        task = self.server.create("late_reader")
+        job_id = self.server.submit(task)
+        job = self.server.job(job_id)
+        self.assertEqual((job["status"], job["blocked_by"]), ("BLOCKED", task["input_ids"]))
+        path = os.path.join(os.path.dirname(self.server.application), "late.json")
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            file.write("[7]")
+        os.rename(path + ".new", path)
+        self.assertEqual(self.server.wait_job(job_id, "COMPLETED")["blocked_by"], [])
+        self.assertEqual(self.server.read(task["output_ids"][0]), [7])
 
     def test_a_program_beside_the_application(self):
         _, job = self.server.run_task("beside")
