@@ -182,7 +182,12 @@ static int revoke_there(struct call *call, const struct config *c, const struct 
     if (!r->undo)
         put_body(&r->what, &body);
     const struct caller_options options = {
-        .url = c->server.public_url, .ca_file = call_value(call, "ca"), .token = bearer};
+        .url = c->server.public_url,
+        .ca_file = call_value(call, "ca"),
+        .certificate = call_value(call, "certificate"),
+        .key = call_value(call, "key"),
+        .token = bearer,
+    };
     const struct caller_request request = {.method = r->undo ? "DELETE" : "POST", .path = path, .body = body.data};
     if (!caller_new(&options, &caller, &fault))
         return call_fail_fault(call, STATUS_FAILED, &fault);
@@ -214,6 +219,11 @@ static int run_revoke(struct call *call)
         return call_fail(call, STATUS_USAGE, "--undo takes the id alone; leave the other options out.");
     if (r.undo && !entity_id_valid(span_of(r.undo)))
         return call_fail(call, STATUS_USAGE, "--undo: that is no id; `bailiff token revocations` lists them.");
+    if (call_has(call, "certificate") != call_has(call, "key"))
+        return call_fail(call, STATUS_USAGE, "--certificate and --key belong together; give both or none.");
+    if ((call_has(call, "ca") || call_has(call, "key")) && !call_has(call, "token-file"))
+        return call_fail(call, STATUS_USAGE,
+                         "--ca, --certificate and --key are for asking a server; give --token-file, too.");
     if (!r.undo && !read_what(call, &r.what))
         return STATUS_USAGE;
     if (!load(call, &c))
@@ -232,6 +242,8 @@ static const struct command_option REVOKE_OPTIONS[] = {
     {"undo", "ID", false, false, "take a revocation back"},
     {"token-file", "FILE", false, false, "ask the running server, with the token in this file"},
     {"ca", "FILE", false, false, "the CAs that its certificate is checked by"},
+    {"certificate", "FILE", false, false, "the certificate to show to a server that asks for one"},
+    {"key", "FILE", false, false, "its private key"},
     CONFIG_OPTION,
 };
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import ssl
+import subprocess
 import tempfile
 import threading
 import time
@@ -16,7 +17,7 @@ import unittest
 
 from lib import apps
 from lib.client import send
-from lib.server import PROGRAM, SOURCE, Server, run, wait_until
+from lib.server import ISSUER, PATIENCE_S, PROGRAM, SOURCE, Server, run, wait_until
 
 
 class Case(unittest.TestCase):
@@ -393,6 +394,14 @@ class ClientCertificates(Case):
         self.server.start()
         answer = self.server.request("GET", "/api/v1/auth/me/")
         self.assertEqual(answer.status, 200)
+
+        self.server.write_secret("admin.jwt", self.server.token().encode())
+        command = [PROGRAM, "token", "revoke", "--config", self.server.config, "--issuer", ISSUER, "--sub", "nobody",
+                   "--token-file", self.server.path("admin.jwt"), "--ca", self.server.path("ca.pem")]  # fmt: skip
+        shown = ["--certificate", self.server.path("client-partner.pem"), "--key", self.server.path("client-partner-key.pem")]
+        run([*command, *shown])
+        for arguments, status in ((command, 1), ([*command, *shown[:2]], 2), ([*command[:8], *shown], 2)):
+            self.assertEqual(subprocess.run(arguments, capture_output=True, timeout=PATIENCE_S).returncode, status)
 
         bare = ssl.create_default_context(cafile=self.server.path("ca.pem"))
         ours = ssl.create_default_context(cafile=self.server.path("ca.pem"))  # of the server's CA: not a client's
