@@ -1,9 +1,9 @@
 /* The numbers of a JWK into an OpenSSL public key. */
 #include <openssl/core_names.h>
-#include <openssl/err.h>
 #include <openssl/param_build.h>
 
 #include "auth/key_files.h"
+#include "auth/openssl_end.h"
 
 static void pkey_ctx_freep(EVP_PKEY_CTX **ctx)
 {
@@ -48,7 +48,7 @@ static bool build(const char *type, OSSL_PARAM_BLD *builder, const char *where, 
     EVP_PKEY *pkey = NULL;
 
     if (!params || !ctx || EVP_PKEY_fromdata_init(ctx) != 1)
-        return fault_internal(fault, "OpenSSL cannot build %s keys", type);
+        return fault_unavailable(fault, 1, "There is no memory for a key of kind %s.", type);
     if (EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
         return fault_set(fault, FAULT_INVALID, "%s: the numbers of the key do not make a valid public key.", where);
     *ret_pkey = pkey;
@@ -68,12 +68,12 @@ static bool rsa_public(const json_t *jwk, const char *where, EVP_PKEY **ret_pkey
     own(bignum_freep) BIGNUM *e = BN_bin2bn(e_bytes, (int)e_len, NULL);
     own(builder_freep) OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
     if (!n || !e || !builder)
-        return fault_internal(fault, "OpenSSL cannot hold an RSA key");
+        return fault_unavailable(fault, 1, "There is no memory for an RSA key.");
     if (BN_is_zero(n) || BN_is_zero(e))
         return fault_set(fault, FAULT_INVALID, "%s: \"n\" or \"e\" is zero.", where);
     if (OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n) != 1 ||
         OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e) != 1)
-        return fault_internal(fault, "OpenSSL cannot hold an RSA key");
+        return fault_unavailable(fault, 1, "There is no memory for an RSA key.");
     return build("RSA", builder, where, ret_pkey, fault);
 }
 
@@ -113,7 +113,7 @@ static bool ec_public(const json_t *jwk, const char *curve, const char *where, E
     own(builder_freep) OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
     if (!builder || OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, a->group, 0) != 1 ||
         OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * a->coordinate_size) != 1)
-        return fault_internal(fault, "OpenSSL cannot hold an EC key");
+        return fault_unavailable(fault, 1, "There is no memory for an EC key.");
     return build("EC", builder, where, ret_pkey, fault);
 }
 
@@ -142,7 +142,6 @@ bool jwk_public(const json_t *jwk, const char *where, EVP_PKEY **ret_pkey, struc
     const char *curve = json_string_value(json_object_get(jwk, "crv"));
     bool ok;
 
-    ERR_set_mark();
     if (str_eq(type, "RSA"))
         ok = rsa_public(jwk, where, ret_pkey, fault);
     else if (!curve)
@@ -151,6 +150,5 @@ bool jwk_public(const json_t *jwk, const char *where, EVP_PKEY **ret_pkey, struc
         ok = ec_public(jwk, curve, where, ret_pkey, fault);
     else
         ok = okp_public(jwk, curve, where, ret_pkey, fault);
-    ERR_pop_to_mark();
-    return ok;
+    return openssl_end(ok, fault);
 }

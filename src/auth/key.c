@@ -1,10 +1,11 @@
 /* Keys: prepared once, used often. */
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
-#include <openssl/err.h>
 #include <openssl/rsa.h>
 
 #include "auth/key.h"
+#include "auth/openssl_end.h"
+#include "auth/refusal.h"
 
 enum { DER_SIZE_MAX = 160 }; /* of an ECDSA signature; P-521: 2 × (66 + 3) + 3 */
 
@@ -50,19 +51,16 @@ static bool prepare(struct key *key, EVP_PKEY *pkey, enum jwt_algorithm algorith
     EVP_PKEY_CTX *pkey_ctx = NULL; /* belongs to ctx */
     own(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
-    ERR_set_mark();
     bool ok = ctx && (a->family == FAMILY_HMAC
                           ? EVP_DigestSignInit_ex(ctx, &pkey_ctx, a->digest, NULL, NULL, pkey, NULL) == 1
                           : EVP_DigestVerifyInit_ex(ctx, &pkey_ctx, a->digest, NULL, NULL, pkey, NULL) == 1);
     if (ok && a->family == FAMILY_PSS)
         ok = use_pss(pkey_ctx, a);
-    ERR_pop_to_mark();
-    if (!ok)
-        return fault_internal(fault, "OpenSSL cannot prepare a key for %s", a->name);
-    *key = (struct key){.algorithm = algorithm,
-                        .id = id ? xstrdup(id) : NULL,
-                        .signature_size = signature_size(pkey, a),
-                        .prepared = give(ctx)};
+    size_t size = ok ? signature_size(pkey, a) : 0;
+    if (!openssl_end(size > 0 || fault_internal(fault, "OpenSSL cannot prepare a key for %s", a->name), fault))
+        return false;
+    *key = (struct key){
+        .algorithm = algorithm, .id = id ? xstrdup(id) : NULL, .signature_size = size, .prepared = give(ctx)};
     return true;
 }
 
@@ -80,7 +78,7 @@ bool key_init_secret(struct key *key, struct span secret, enum jwt_algorithm alg
         EVP_PKEY_new_raw_private_key_ex(NULL, "HMAC", NULL, (const unsigned char *)secret.data, secret.len);
 
     if (!pkey)
-        return fault_internal(fault, "OpenSSL cannot make an HMAC key");
+        return openssl_end(fault_internal(fault, "OpenSSL cannot make an HMAC key"), fault);
     return prepare(key, pkey, algorithm, id, fault);
 }
 
@@ -135,17 +133,25 @@ static bool verify(const struct key *key, EVP_MD_CTX *ctx, struct span input, st
     return EVP_DigestVerify(ctx, bytes, len, (const unsigned char *)input.data, input.len) == 1;
 }
 
-bool key_verify(const struct key *key, struct span input, struct span signature)
+/* What was found of a signature, with OpenSSL's errors still there. */
+static bool verdict(bool good, bool ready, struct fault *fault)
+{
+    bool is_short = openssl_drop_errors() || !ready;
+
+    if (good)
+        return true;
+    return is_short ? fault_unavailable(fault, 1, "There is no memory to verify a token.")
+                    : refuse(fault, REFUSED_SIGNATURE);
+}
+
+bool key_verify(const struct key *key, struct span input, struct span signature, struct fault *fault)
 {
     if (signature.len != key->signature_size)
-        return false;
+        return refuse(fault, REFUSED_SIGNATURE);
 
     own(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    /* what fails here must not be found in the thread's error queue by TLS */
-    ERR_set_mark();
-    bool good = ctx && EVP_MD_CTX_copy_ex(ctx, key->prepared) == 1 && verify(key, ctx, input, signature);
-    ERR_pop_to_mark();
-    return good;
+    bool ready = ctx && EVP_MD_CTX_copy_ex(ctx, key->prepared) == 1;
+    return verdict(ready && verify(key, ctx, input, signature), ready, fault);
 }
 
 /* ---- digests ---- */
@@ -179,29 +185,25 @@ EVP_PKEY_CTX *key_digest_context(const struct key *key)
         return NULL;
     EVP_PKEY *pkey = EVP_PKEY_CTX_get0_pkey(EVP_MD_CTX_get_pkey_ctx(key->prepared));
     own(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
-    ERR_set_mark();
     bool ok = ctx && digest_context_init(ctx, a);
-    ERR_pop_to_mark();
+    openssl_drop_errors();
     return ok ? give(ctx) : NULL;
 }
 
 bool key_verify_digest(const struct key *key, EVP_PKEY_CTX *context, const uint8_t sha256[static 32],
-                       struct span signature)
+                       struct span signature, struct fault *fault)
 {
     const unsigned char *bytes = (const unsigned char *)signature.data;
     size_t len = signature.len;
     uint8_t der[DER_SIZE_MAX];
 
     if (signature.len != key->signature_size)
-        return false;
-    ERR_set_mark();
+        return refuse(fault, REFUSED_SIGNATURE);
     if (algorithm_get(key->algorithm)->family == FAMILY_EC) {
         len = ecdsa_to_der(signature, der, sizeof(der), &len) ? len : 0;
         bytes = der;
     }
-    bool good = len > 0 && EVP_PKEY_verify(context, bytes, len, sha256, 32) == 1;
-    ERR_pop_to_mark();
-    return good;
+    return verdict(len > 0 && EVP_PKEY_verify(context, bytes, len, sha256, 32) == 1, true, fault);
 }
 
 /* ---- sets ---- */

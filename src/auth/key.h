@@ -47,13 +47,13 @@ must_check bool key_init_secret(struct key *key, struct span secret, enum jwt_al
 void key_done(struct key *key);
 
 /* Any thread. False for every signature that this key did not make over exactly this input. */
-must_check bool key_verify(const struct key *key, struct span input, struct span signature);
+must_check bool key_verify(const struct key *key, struct span input, struct span signature, struct fault *fault);
 
 /* For keys that sign SHA-256 digests: a context of the caller's, for one thread at a time. NULL: not such a key, or no memory. */
 EVP_PKEY_CTX *key_digest_context(const struct key *key);
 /* key_verify with the digest of the input in its place. */
 must_check bool key_verify_digest(const struct key *key, EVP_PKEY_CTX *context, const uint8_t sha256[static 32],
-                                  struct span signature);
+                                  struct span signature, struct fault *fault);
 
 /* ---- several ---- */
 enum { KEY_SET_MAX = 100 };

@@ -19,6 +19,6 @@ void key_bench_clear(struct key_bench *bench);
 
 /* key_verify; sha256 is the digest of input. */
 must_check bool key_bench_verify(struct key_bench *bench, const struct key *key, const uint8_t sha256[static 32],
-                                 struct span input, struct span signature);
+                                 struct span input, struct span signature, struct fault *fault);
 
 #endif

@@ -1,9 +1,9 @@
 /* Which keys are good enough, and for which algorithm. */
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
-#include <openssl/err.h>
 
 #include "auth/key.h"
+#include "auth/openssl_end.h"
 
 static void bignum_freep(BIGNUM **n)
 {
@@ -15,7 +15,9 @@ static const struct algorithm *ec_algorithm(EVP_PKEY *pkey, enum jwt_algorithm *
     char group[64];
     size_t len = 0;
 
-    if (EVP_PKEY_get_group_name(pkey, group, sizeof(group), &len) != 1)
+    bool named = EVP_PKEY_get_group_name(pkey, group, sizeof(group), &len) == 1;
+    openssl_drop_errors();
+    if (!named)
         return NULL;
     for (unsigned a = ALG_ES256; a <= ALG_ES512; a++) {
         const struct algorithm *candidate = algorithm_get((enum jwt_algorithm)a);
@@ -94,7 +96,6 @@ bool key_check(EVP_PKEY *pkey, const char *where, struct fault *fault)
                          "%s: the key is of a kind that signs no tokens; RSA, EC (P-256, P-384, P-521), Ed25519 and "
                          "Ed448 are accepted.",
                          where);
-    ERR_set_mark();
     bool ok = true;
     if (EVP_PKEY_is_a(pkey, "RSA"))
         ok = check_rsa(pkey, where, fault);
@@ -102,8 +103,7 @@ bool key_check(EVP_PKEY *pkey, const char *where, struct fault *fault)
         ok = check_ec(pkey, where, fault);
     if (ok && !check_consistent(pkey))
         ok = fault_set(fault, FAULT_INVALID, "%s: the numbers of the key do not make a valid public key.", where);
-    ERR_pop_to_mark();
-    return ok;
+    return openssl_end(ok, fault);
 }
 
 bool secret_check(struct span secret, enum jwt_algorithm algorithm, const char *where, struct fault *fault)

@@ -1,11 +1,11 @@
 /* Key files of the three kinds. */
 #include <openssl/crypto.h>
-#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 #include "auth/key_files.h"
+#include "auth/openssl_end.h"
 #include "bailiff/file.h"
 
 static void bio_freep(BIO **bio)
@@ -100,7 +100,7 @@ static bool pem_read(const struct text *pem, const char *where, EVP_PKEY **ret_p
                          "%s: it holds more than one key or certificate; leave one, or use a JWKS.", where);
     own(bio_freep) BIO *bio = BIO_new_mem_buf(pem->data, (int)pem->len);
     if (!bio)
-        return fault_internal(fault, "OpenSSL cannot hold a PEM file");
+        return fault_unavailable(fault, 1, "There is no memory for a PEM file.");
     if (strncmp(begin, "-----BEGIN CERTIFICATE-----", 27) == 0)
         return from_certificate(bio, where, ret_pkey, fault);
     if (strncmp(begin, "-----BEGIN PUBLIC KEY-----", 26) == 0)
@@ -148,10 +148,8 @@ bool key_file_pem(const char *path, const char *where, const struct key_rules *r
 
     if (!file_read_trusted(path, PEM_SIZE_MAX, &content, &problem))
         return fault_set(fault, FAULT_INVALID, "%s: %s", where, problem.message);
-    ERR_set_mark();
-    bool read = pem_read(&content, where, &pkey, fault);
-    ERR_pop_to_mark();
-    return read && key_check(pkey, where, fault) && pin_file(rules, key_algorithms(pkey), where, &algorithm, fault) &&
+    return openssl_end(pem_read(&content, where, &pkey, fault), fault) && key_check(pkey, where, fault) &&
+           pin_file(rules, key_algorithms(pkey), where, &algorithm, fault) &&
            key_init(&key, pkey, algorithm, id, fault) && keep_only(&key, id, where, ret_keys, fault);
 }
 

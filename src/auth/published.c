@@ -62,8 +62,14 @@ bool published_keys_read(struct span json, const struct key_rules *rules, key_sk
     json_array_foreach (keys, i, jwk) {
         own(freep) char *name = key_name(jwk, i);
         struct fault why = {0};
-        if (!take_key(jwk, name, rules, &set, &why))
-            skipped(arg, name, why.message);
+        /* OpenSSL does not always say that memory was short: a key that is wrong is wrong twice. */
+        if (take_key(jwk, name, rules, &set, &(struct fault){0}) || take_key(jwk, name, rules, &set, &why))
+            continue;
+        if (why.kind != FAULT_INVALID) { /* it is not the key's fault: all of them again, later */
+            *fault = why;
+            return false;
+        }
+        skipped(arg, name, why.message);
     }
     if (set.count == 0)
         return fault_set(fault, FAULT_INVALID, "none of the %zu keys of the key set can verify tokens here",

@@ -117,12 +117,13 @@ static bool key_of(const struct trusted *trusted, const struct jws *jws, int64_t
     return key_bundle_find(trusted->keys, jws->algorithm, jws->key_id, ret_key, fault);
 }
 
-static bool is_signed(const struct key *key, const struct jws *jws, const struct bench_of_cache *bench)
+static bool is_signed(const struct key *key, const struct jws *jws, const struct bench_of_cache *bench,
+                      struct fault *fault)
 {
     struct span signature = {(const char *)jws->signature, jws->signature_len};
 
-    return bench ? key_bench_verify(bench->keys, key, bench->sha256, jws->input, signature)
-                 : key_verify(key, jws->input, signature);
+    return bench ? key_bench_verify(bench->keys, key, bench->sha256, jws->input, signature, fault)
+                 : key_verify(key, jws->input, signature, fault);
 }
 
 bool verifier_judge(const struct verifier *v, struct span token, const struct bench_of_cache *bench, int64_t now_s,
@@ -137,8 +138,8 @@ bool verifier_judge(const struct verifier *v, struct span token, const struct be
         !key_of(trusted, &jws, now_s, &key, fault) ||
         !claims_judge(trusted->issuer, jws.claims, jws.type, now_s, fault))
         return false;
-    if (!is_signed(key, &jws, bench))
-        return refuse(fault, REFUSED_SIGNATURE);
+    if (!is_signed(key, &jws, bench, fault))
+        return false;
     if (!claims_identity(trusted->issuer, jws.claims, &identity, fault))
         return false;
     identity->good_until_s = identity->expires_at_s + trusted->issuer->leeway_s;

@@ -1,6 +1,30 @@
 /* Strict JSON reading over jansson. */
 #include "bailiff/json.h"
 
+#include <pthread.h>
+
+/* ---- memory ---- jansson's lexer goes on without the bytes that it had no memory for: only its allocator knows of it. */
+static json_malloc_t allocate; /* whatever stood there before; written once */
+static __thread bool is_short;
+
+static void *allocate_watched(size_t size)
+{
+    void *p = allocate(size);
+
+    is_short |= !p;
+    return p;
+}
+
+static void watch_memory(void)
+{
+    json_free_t release;
+
+    json_get_alloc_funcs(&allocate, &release);
+    json_set_alloc_funcs(allocate_watched, release);
+}
+
+/* ---- reading ---- */
+
 struct place {
     unsigned line, column;
 };
@@ -56,15 +80,20 @@ bool json_read(struct span s, const char *what, json_t **ret_value, struct fault
                          "%s is nested too deeply at line %u, column %u: %d levels are the limit.", what, p.line,
                          p.column, JSON_DEPTH_MAX);
     }
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_memory);
+    is_short = false;
     json_t *value = json_loadb(s.data ? s.data : "", s.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (is_short) {
+        json_decref(value);
+        return fault_unavailable(fault, 1, "There is no memory to read %s.", what);
+    }
     if (value) {
         *ret_value = value;
         return true;
     }
     const char *why;
     switch (json_error_code(&error)) {
-    case json_error_out_of_memory:
-        abort();
     case json_error_duplicate_key:
         why = "a member stands twice in an object";
         break;

@@ -41,6 +41,7 @@ bool database_fault(const struct database *db, int rc, struct fault *fault)
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
     case SQLITE_PERM:
+    case SQLITE_PROTOCOL: /* its locks fail again and again */
         fault_unavailable(fault, 5, "The store cannot use its disk.");
         break;
     case SQLITE_BUSY:
@@ -224,10 +225,12 @@ bool query_number(struct query *q, int64_t *ret, bool *ret_found, struct fault *
 
 struct span query_column_span(const struct query *q, int column)
 {
-    /* the text first: only then is its length that of the text */
-    const char *data = (const char *)sqlite3_column_text(q->statement, column);
+    /* not as text: SQLite would copy it to put a NUL behind it, and have nothing to say if there is no memory for that */
+    const char *data = sqlite3_column_blob(q->statement, column);
 
-    return (struct span){data, data ? (size_t)sqlite3_column_bytes(q->statement, column) : 0};
+    if (!data)
+        return sqlite3_column_type(q->statement, column) == SQLITE_NULL ? (struct span){NULL, 0} : (struct span){"", 0};
+    return (struct span){data, (size_t)sqlite3_column_bytes(q->statement, column)};
 }
 
 const char *query_column_text(const struct query *q, int column, struct arena *arena)

@@ -49,7 +49,10 @@ bool find_job_by_seq(struct database *db, int64_t seq, struct arena *arena, stru
     own(query_done) struct query q = query_begin(db, SQL_JOB_AT);
 
     query_int(&q, seq);
-    if (query_step(&q) != QUERY_ROW)
+    enum query_result result = query_step(&q);
+    if (result == QUERY_ERROR)
+        return query_fault(&q, fault);
+    if (result != QUERY_ROW)
         return fault_internal(fault, "job %lld cannot be read", (long long)seq);
     return row_job(&q, arena, ret, fault);
 }

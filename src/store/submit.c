@@ -14,7 +14,10 @@ static bool look_at_input(struct store_txn *txn, const char *id, struct arena *a
     const char *path;
 
     query_text(&q, id);
-    if (query_step(&q) != QUERY_ROW)
+    enum query_result result = query_step(&q);
+    if (result == QUERY_ERROR)
+        return query_fault(&q, fault);
+    if (result != QUERY_ROW)
         return fault_internal(fault, "data node %s of a task cannot be read", id);
     ret->ready = query_column_int(&q, 0) != 0;
     ret->seq = query_column_int(&q, 1);

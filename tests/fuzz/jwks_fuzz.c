@@ -31,7 +31,7 @@ static void read_with(struct span json, const struct key_rules *rules)
         demand(key->signature_size > 0 && key->signature_size <= SIGNATURE_SIZE_MAX);
         demand(!key->id || plain_text(key->id, NAME_MAX_BYTES));
         /* Ed25519 has public keys under which zeros are a signature: weak ones, which only their owner could publish */
-        bool good = key_verify(key, SPAN(input), (struct span){(const char *)signature, key->signature_size});
+        bool good = key_verify(key, SPAN(input), (struct span){(const char *)signature, key->signature_size}, NULL);
         demand(!good || key->algorithm == ALG_EDDSA);
     }
     demand(ERR_peek_error() == 0);

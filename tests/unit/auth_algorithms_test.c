@@ -258,13 +258,13 @@ static void vectors_of_the_rfcs(void **state)
         assert_int_equal(key.algorithm, t->algorithm);
         assert_true(base64url_decode(span_of(t->signature), signature, sizeof(signature), &len));
         struct span bytes = {(const char *)signature, len};
-        if (!key_verify(&key, span_of(t->input), bytes))
+        if (!key_verify(&key, span_of(t->input), bytes, NULL))
             fail_msg("%s: signature", t->name);
-        assert_false(key_verify(&key, (struct span){t->input, strlen(t->input) - 1}, bytes));
+        assert_false(key_verify(&key, (struct span){t->input, strlen(t->input) - 1}, bytes, NULL));
         signature[len / 2] ^= 1;
-        assert_false(key_verify(&key, span_of(t->input), bytes));
-        assert_false(key_verify(&key, span_of(t->input), (struct span){bytes.data, len - 1}));
-        assert_false(key_verify(&key, span_of(t->input), (struct span){bytes.data, 0}));
+        assert_false(key_verify(&key, span_of(t->input), bytes, NULL));
+        assert_false(key_verify(&key, span_of(t->input), (struct span){bytes.data, len - 1}, NULL));
+        assert_false(key_verify(&key, span_of(t->input), (struct span){bytes.data, 0}, NULL));
         assert_int_equal(ERR_peek_error(), 0);
     }
 }

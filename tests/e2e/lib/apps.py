@@ -234,3 +234,32 @@ def marker(folder):
 
 def open_gate(folder):
     write(folder, "gate", "")
+
+
+COUNTED = '''
+data_nodes:
+  nb: {{storage_type: json, default_path: nb.json}}
+  counted_out: {{storage_type: json}}
+tasks:
+  counted: {{command: [./counted.sh, "0"], inputs: [nb], outputs: [counted_out]}}
+  slow: {{command: [./counted.sh, "0.3"], inputs: [nb], outputs: [counted_out]}}
+  noop: {{command: [/bin/true]}}
+'''
+
+# Who runs twice at once finds the lock taken: it goes with the process, however that ends.
+COUNTED_SCRIPT = '''#!/bin/sh
+exec 9>>"{folder}/locks/$BAILIFF_JOB_ID"
+flock -n 9 || {{ echo "$BAILIFF_JOB_ID twice" >>"{folder}/journal"; exit 1; }}
+echo "$BAILIFF_JOB_ID begins" >>"{folder}/journal"
+sleep "$1"
+echo '{{"ran": "'"$BAILIFF_JOB_ID"'"}}' >"$BAILIFF_OUTPUT_COUNTED_OUT"
+echo "$BAILIFF_JOB_ID ends" >>"{folder}/journal"
+'''
+
+
+def counted(folder):
+    """Commands that keep a journal, in `folder`/journal, of when which job begins, ends, or runs twice at once."""
+    os.makedirs(os.path.join(folder, "locks"), exist_ok=True)
+    write(folder, "nb.json", "21\n")
+    os.chmod(write(folder, "counted.sh", COUNTED_SCRIPT.format(folder=folder)), 0o755)
+    return write(folder, "app.yaml", COUNTED.format())

@@ -33,6 +33,7 @@ ERRORS = {
     "read": ("error=EIO", "error=EINTR"),
     "fcntl": ("error=EAGAIN", "error=ENOLCK", "error=EMFILE", "error=EINTR"),
     "lseek": ("error=EIO",),
+    "getdents64": ("error=EIO",),
     "mmap": ("error=ENOMEM",),
     "poll": ("error=EINTR", "error=ENOMEM"),
     "restart_syscall": ("error=EINTR",),
@@ -108,6 +109,10 @@ class Subject:
     def start(self):
         self.server.start()
         return self
+
+    def end(self):
+        """Whatever happened: nothing of it runs any more. Its folder stays."""
+        self.server.end()
 
     # -- the work --
 

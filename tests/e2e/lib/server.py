@@ -234,13 +234,18 @@ class Server:
                 at = log.index(report)
                 raise AssertionError("the server's log holds a report:\n" + log[max(0, at - 500) : at + 6000])
 
-    def remove(self):
+    def end(self):
+        """Kills it, and all that it started."""
+        self.kill()
         for pid in processes_of(self.folder):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         self._reservation.close()
+
+    def remove(self):
+        self.end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # -- looking at it --

@@ -38,6 +38,11 @@ def threads(pid):
     return found
 
 
+def tracer_output(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
 class Trace:
     """Attached from `with` on, for as long as the block lasts."""
 
