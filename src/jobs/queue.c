@@ -1,6 +1,6 @@
 #include "jobs/queue.h"
 
-enum { BUCKETS = 1024 };
+enum { BUCKETS = 16384 };
 
 struct waiting { /* a job */
     int64_t key; /* seq in a lane; when it is due, of those that are to begin later */

@@ -139,6 +139,16 @@ class Functions(ServerCase):
         node = self.request("GET", f"/api/v1/datanodes/{task['output_ids'][0]}/").json()["datanode"]
         self.assertIs(node["edit_in_progress"], False)
 
+    def test_cancel_ends_those_that_do_not_hear(self):
+        """A function that ignores SIGTERM, with forked descendants that do, too, in sessions of their own."""
+        job_id = self.server.submit(self.server.create("deaf"))
+        wait_until(lambda: "they are there" in self.server.job_log(job_id), "they are there")
+        wait_until(lambda: len(processes_of(self.marker)) == 3, "all of them")
+        self.assertEqual(self.request("POST", f"/api/v1/jobs/cancel/{job_id}/", "TAIPY_EXECUTOR").status, 202)
+        wait_until(lambda: self.server.job(job_id)["status"] != "RUNNING", "it has ended")
+        self.assertEqual(processes_of(self.marker), {})
+        self.assertEqual(self.server.job(job_id)["status"], "CANCELED")
+
     def test_cancel_what_is_over_or_unknown(self):
         _, job = self.server.run_task("noop")
         self.problem(self.request("POST", f"/api/v1/jobs/cancel/{job['id']}/"), 409)

@@ -5,6 +5,7 @@ import textwrap
 
 FUNCTIONS = '''
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,6 +48,20 @@ def brood(marker):
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", marker], start_new_session=True)
     print("the grandchild is there", flush=True)
     time.sleep(600)
+
+
+def deaf(marker):
+    """Ignores SIGTERM, and so do its forked descendants in sessions of their own, whose parents have gone."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for _ in range(3):
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)", marker])
+            os._exit(0)
+    print("they are there", flush=True)
+    while True:
+        time.sleep(1)
 
 
 def die(nb):
@@ -166,6 +181,11 @@ outputs = [ "gated_out:SECTION",]
 
 [TASK.brood]
 function = "fns.brood:function"
+inputs = [ "marker:SECTION",]
+outputs = [ "never:SECTION",]
+
+[TASK.deaf]
+function = "fns.deaf:function"
 inputs = [ "marker:SECTION",]
 outputs = [ "never:SECTION",]
 
