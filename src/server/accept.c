@@ -5,8 +5,11 @@
 
 #include "server/internal.h"
 
-/* What the kernel may hold unsent: a client that reads slowly shall not make it hold megabytes. */
-enum { UNSENT_MAX = 128 << 10 };
+enum {
+    UNSENT_MAX = 128 << 10, /* in the kernel: a client that reads slowly shall not make it hold megabytes */
+    KEEPALIVE_S = 30,
+    KEEPALIVE_AGAIN_S = 10, /* whoever is gone without a word is known to be */
+};
 
 /* Pins the listener's current TLS context. NULL: plain. */
 static struct tls *pin_tls(struct server *server, const struct listener *l)
@@ -52,10 +55,13 @@ static bool peer_ip(h2o_socket_t *socket, struct ip *ret)
 static void set_socket_options(const struct server *server, int fd)
 {
     unsigned patience_ms = server->options.write_timeout_ms;
-    int unsent = UNSENT_MAX;
+    int unsent = UNSENT_MAX, on = 1, idle_s = KEEPALIVE_S, again_s = KEEPALIVE_AGAIN_S;
 
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof(patience_ms));
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &again_s, sizeof(again_s));
 }
 
 static void begin(struct loop_listener *l, h2o_socket_t *socket)

@@ -2,6 +2,8 @@
  *
  * Whole bodies are pulled, so that head and body leave in one TLS record. Sources are pushed a piece at a time: libh2o asks for
  * the next (`proceed`) when the one before has been written, so a slow reader holds one piece in memory. */
+#include <poll.h>
+
 #include "server/internal.h"
 
 enum { EMPTY_PULLS_MAX = 16 };
@@ -183,6 +185,15 @@ static enum source_state source_pull(struct server_exchange *e)
     return state == SOURCE_MORE && e->piece.len == 0 ? SOURCE_LATER : state;
 }
 
+/* While there is nothing to send, no write fails and libh2o does not read: nobody would notice that an HTTP/1 client has hung up, and its
+ * stream would be held as long as its token is good. One whose machine is gone is found by TCP's keep-alive (accept.c). */
+static bool client_is_gone(const struct connection *c)
+{
+    struct pollfd p = {.fd = h2o_socket_get_fd(c->socket), .events = POLLRDHUP};
+
+    return !c->http2 && poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 static void source_send(struct server_exchange *e)
 {
     const struct response *r = &e->x.response;
@@ -201,6 +212,10 @@ static void source_send(struct server_exchange *e)
     }
     if (e->piece.len > 0) {
         send_piece(e, false);
+        return;
+    }
+    if (client_is_gone(e->connection)) {
+        answer_abort(e);
         return;
     }
     h2o_timeout_link(e->connection->loop->context.loop, &e->connection->loop->context.hundred_ms_timeout, &e->later);

@@ -1,6 +1,8 @@
 /* Strict reading of HTTP/1 request heads. */
 #include "server/head.h"
 
+#include "bailiff/http.h"
+
 /* RFC 9110 §5.6.2. Letters and digits are asked first: they are nearly all there is. */
 static bool is_token_char(unsigned char c)
 {
@@ -20,6 +22,11 @@ static bool is_token(struct span s)
 bool head_method_valid(struct span s)
 {
     return s.len <= HEAD_METHOD_MAX && is_token(s);
+}
+
+bool head_method_known(struct span s)
+{
+    return method_parse(s) != METHOD_OTHER;
 }
 
 bool head_name_valid(struct span s)
@@ -137,6 +144,8 @@ static enum head_verdict read_request_line(struct span line, struct head *head)
     /* A trailing blank would have been cut away silently. */
     if (line.len != head->method.len + head->target.len + version.len + 2)
         return refuse(head, 400, "The request line is malformed.");
+    if (!head_method_known(head->method))
+        return refuse(head, 400, "The method is unknown here; methods are written in capitals.");
     head->minor_version = version.data[version.len - 1] - '0';
     return HEAD_OK;
 }

@@ -17,6 +17,8 @@ static const char *http2_objection(const h2o_req_t *req)
 
     if (!head_method_valid(span_from(req->input.method)))
         return "The method is malformed.";
+    if (!head_method_known(span_from(req->input.method)))
+        return "The method is unknown here; methods are written in capitals.";
     if (!head_target_valid(span_from(req->input.method), span_from(req->input.path)))
         return "The request target is malformed: it must be a path.";
     if (!head_host_valid(span_from(req->input.authority)))

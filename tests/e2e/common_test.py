@@ -64,7 +64,7 @@ class Paths(ServerCase):
             ("PATCH", "/api/v1/tasks/TASK_x/", {"GET", "HEAD", "DELETE", "OPTIONS"}),
             ("GET", "/api/v1/tasks/submit/TASK_x/", {"POST", "OPTIONS"}),
             ("DELETE", "/api/v1/jobs/", {"GET", "HEAD", "POST", "OPTIONS"}),
-            ("BREW", "/api/v1/configs/", {"GET", "HEAD", "OPTIONS"}),
+            ("PATCH", "/api/v1/configs/", {"GET", "HEAD", "OPTIONS"}),
             ("POST", "/livez", {"GET", "HEAD", "OPTIONS"}),
         ]:
             answer = self.request(method, path)

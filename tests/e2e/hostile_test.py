@@ -1,7 +1,7 @@
 """Hostile requests and honest odd ones over raw TLS, and attacks: each is judged right, nothing of it is executed, memory stays within
 limits.memory_budget, and other clients' requests all succeed meanwhile.
 
-    /usr/bin/python3 tests/e2e/hostile_test.py [-v] [Class.test]      BAILIFF_SOAK=1: 10,000 idle connections and longer floods
+    /usr/bin/python3 tests/e2e/hostile_test.py [-v] [Class.test]      BAILIFF_SOAK=1: longer floods
 """
 
 import json
@@ -134,7 +134,7 @@ class Requests(ServerCase):
             b" " + CREATE, b"POST\t/api/v1/tasks/?config_id=noop HTTP/1.1", CREATE[:-3] + b"2.0", CREATE[:-3] + b"1.2", CREATE[:-3] + b"1.10",
             CREATE.replace(b"HTTP", b"http"), CREATE.replace(b" HTTP/1.1", b""), CREATE.replace(b" HTTP/1.1", b" ICY"), b"P\xd6ST" + CREATE[4:], b"PO,ST" + CREATE[4:],
             b"X" * 33 + CREATE[4:], CREATE.replace(b"/api", b"api"), CREATE.replace(b"/api", b"https://localhost/api"), CREATE.replace(b"noop", b"no op"),
-            CREATE.replace(b"noop", b"noop#a"), CREATE.replace(b"noop", b"no\xc3\xb6p"), b"POST * HTTP/1.1", b"CONNECT localhost:443 HTTP/1.1",
+            CREATE.replace(b"noop", b"noop#a"), CREATE.replace(b"noop", b"no\xc3\xb6p"), b"POST * HTTP/1.1", b"BREW" + CREATE[4:], b"post" + CREATE[4:], b"TRACE" + CREATE[4:], b"CONNECT localhost:443 HTTP/1.1",
         ):  # fmt: skip
             yield "line " + repr(line), with_fields(NONE, line=line), 400
         yield "two empty lines first", CRLF + CRLF + with_fields(NONE), 400
@@ -197,8 +197,7 @@ class Requests(ServerCase):
         yield "HEAD", request(me.replace(b"GET", b"HEAD"), HOST, token, LAST), [200]
         yield "OPTIONS *", request(b"OPTIONS * HTTP/1.1", HOST, token, LAST), [404]
         yield "OPTIONS", request(me.replace(b"GET", b"OPTIONS"), HOST, token, LAST), [204]
-        yield "an unknown method", request(me.replace(b"GET", b"BREW"), HOST, token, LAST), [405]
-        yield "a method in small letters", request(me.replace(b"GET", b"get"), HOST, token, LAST), [405]
+        yield "a method of no route", request(me.replace(b"GET", b"PATCH"), HOST, token, LAST), [405]
         yield "chunked", request(*read, CHUNKED, LAST, body=b"2\r\n{}\r\n0\r\n\r\n"), [404]
         yield "chunked in capitals", request(*read, b"TRANSFER-ENCODING: CHUNKED", LAST, body=b"2\r\n{}\r\n0\r\n\r\n"), [404]
         yield "chunks with zeros and extensions", request(*read, CHUNKED, LAST, body=b"00000001;a=b;c\r\n{\r\n1\r\n}\r\n000;x\r\n\r\n"), [404]
@@ -230,7 +229,7 @@ class Requests(ServerCase):
 
 # ---- attacks ----
 
-CONNECTIONS = 10400 if SOAK else 2400
+CONNECTIONS = 2400
 COST_KIB = 80  # of a connection at its worst, as the server reckons
 BUDGET_MIB = CONNECTIONS * COST_KIB // 1024 + 8
 
@@ -451,17 +450,6 @@ class Attacks(unittest.TestCase):
                 self.assertLess(len(statuses(read_all(connection))), 14)  # not all of it
 
     # -- numbers --
-
-    def test_idle_connections(self):
-        count = 10000 if SOAK else 2000
-        connections = []
-        self.in_parallel(count, lambda _: connections.append(tls(self.server)))
-        token = b"Authorization: Bearer " + self.server.token("TAIPY_READER").encode()
-        for connection in connections[:: count // 50]:  # they are alive
-            send(connection, request(b"GET /api/v1/auth/me/ HTTP/1.1", HOST, token, LAST))
-            self.assertEqual(statuses(read_all(connection)), [200])
-        for connection in connections:
-            connection.close()
 
     def test_floods_of_junk(self):
         """As much as fits, as fast as it goes, behind a request that is answered: it is read in small bites, or not at all."""

@@ -47,7 +47,7 @@ ROUTES = [
     ("GET", "/api/v1/datanodes/{id}/", "datanodes:read", (200, 200, 200, 200)),
     ("GET", "/api/v1/datanodes/{id}/read/", "datanodes:read", (200, 200, 200, 200)),
 ]
-OUTSIDE = [("GET", "/nothing/"), ("PUT", "/api/v1/tasks/"), ("OPTIONS", "/api/v1/tasks/"), ("BREW", "/api/v1/jobs/")]
+OUTSIDE = [("GET", "/nothing/"), ("PUT", "/api/v1/tasks/"), ("OPTIONS", "/api/v1/tasks/"), ("PATCH", "/api/v1/jobs/")]
 
 
 class Matrix(ServerCase):

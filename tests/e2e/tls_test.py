@@ -17,7 +17,7 @@ import termios
 import threading
 import unittest
 
-from lib.server import PATIENCE_S, SOURCE, ServerCase, run, wait_until
+from lib.server import PATIENCE_S, SOAK, SOURCE, ServerCase, run, wait_until
 
 TESTSSL = shutil.which("testssl") or shutil.which("testssl.sh")
 # What testssl.sh says about the development CA's certificate, DNS and itself is not about us.
@@ -41,7 +41,7 @@ class Strangers(Case):
         if not TESTSSL:
             raise RuntimeError("testssl.sh is missing: install the package testssl.sh")
         report = self.server.path("testssl.json")
-        checks = ["-p", "-s", "-P", "-S", "-f", "-h", "-H", "-I", "-T", "-R", "-C", "-BB"]
+        checks = ["-p", "-s", "-P", "-S", "-f", "-h", *(["-U"] if SOAK else ["-H", "-I", "-T", "-R", "-C", "-BB"])]
         done = subprocess.run(
             [TESTSSL, "--quiet", "--color", "0", "--warnings", "off", "--add-ca", self.server.path("ca.pem"), "--ip", "one", *checks,
              "--jsonfile", report, f"https://localhost:{self.server.port}"],
@@ -53,8 +53,17 @@ class Strangers(Case):
         bad = [finding for finding in findings if finding["severity"] not in ("OK", "INFO") and finding["id"] not in NOT_OURS]
         self.assertEqual(bad, [])
         offered = {finding["id"]: finding["finding"] for finding in findings}
+        severity = {finding["id"]: finding["severity"] for finding in findings}
         self.assertIn("not offered", offered["TLS1_1"])
         self.assertIn("offered", offered["TLS1_3"])
+        # The strongest profile: nothing but forward secrecy with AEAD, and browsers are told to use nothing but TLS.
+        self.assertEqual(
+            {name for name, finding in offered.items() if name.startswith("cipherlist_") and not finding.startswith("not offered")},
+            {"cipherlist_STRONG"},
+        )
+        for name in ("TLS1_2", "TLS1_3", "PFS", "HSTS_time", "HSTS_subdomains", "cipher_order", "secure_client_renego"):
+            self.assertIn(name, offered)
+            self.assertEqual(severity[name], "OK", name)
 
     def test_only_good_protocols_and_ciphers(self):
         for good in (["-tls1_2"], ["-tls1_3"], ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], ["-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"]):

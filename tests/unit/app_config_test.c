@@ -135,6 +135,7 @@ static void test_proxies_and_memory_are_checked(void **state)
                                "    - {address: 127.0.0.1, port: 3, tls: false, ocsp_file: c, proxy_protocol: v1}\n"
                                "%s"
                                "limits:\n  connections: 100000\n  memory_budget: %s\n"
+                               "  address: {refusals_per_minute: 0, refusals_burst: 5}\n"
                                "store: {folder: data}\napplication: app.toml\npolicy: {roles: roles.yaml}\n"
                                "issuers: [{issuer: \"https://localhost:8443\", audiences: [bailiff], jwks_file: j}]\n"
                                "execution: {socket: /run/bailiff/runner.sock}\n";
@@ -150,6 +151,8 @@ static void test_proxies_and_memory_are_checked(void **state)
     assert_non_null(strstr(
         said, "bailiff.yaml:6: tls: false, yet there is a certificate, key, client_ca, client_crl or ocsp_file"));
     assert_null(strstr(said, "memory_budget"));
+    assert_non_null(strstr(said, "bailiff.yaml:10: limits.address.refusals_burst limits nothing with "
+                                 "refusals_per_minute: 0; set that too."));
     folder_write(&f, "bailiff.yaml", bad, 0600);
     own(freep) char *more = complaints(path, CONFIG_TEXT, f.path);
     assert_non_null(

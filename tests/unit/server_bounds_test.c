@@ -136,6 +136,23 @@ static void streams_are_limited(void **state)
     }
 }
 
+/* Nothing is sent, so no write fails: the end of the connection is seen all the same. */
+static void a_stream_ends_with_its_client(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_plain(&listener);
+    struct server *server = server_up(&options);
+
+    stub.hold_sources = true;
+    int fd = connect_to(server_port(server, 0));
+    send_text(fd, "GET /stream-later HTTP/1.1\r\n" HOST "\r\n");
+    eventually(counters(server).streams_open == 1);
+    close(fd);
+    eventually(counters(server).streams_open == 0 && counters(server).connections_open == 0);
+    stub.hold_sources = false;
+    server_down(server);
+}
+
 /* ---- slow readers ---- */
 
 static int connect_unix(const char *path)
@@ -247,10 +264,15 @@ static void a_flood_of_refusals_is_few_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_address_has_its_share),     cmocka_unit_test(a_proxy_has_no_share),
-        cmocka_unit_test(bodies_share_a_budget),        cmocka_unit_test(a_budget_that_cannot_work_is_refused),
-        cmocka_unit_test(streams_are_limited),          cmocka_unit_test(trickling_readers_are_cut),
-        cmocka_unit_test(streams_that_wait_are_spared), cmocka_unit_test(a_flood_of_refusals_is_few_lines),
+        cmocka_unit_test(an_address_has_its_share),
+        cmocka_unit_test(a_proxy_has_no_share),
+        cmocka_unit_test(bodies_share_a_budget),
+        cmocka_unit_test(a_budget_that_cannot_work_is_refused),
+        cmocka_unit_test(streams_are_limited),
+        cmocka_unit_test(a_stream_ends_with_its_client),
+        cmocka_unit_test(trickling_readers_are_cut),
+        cmocka_unit_test(streams_that_wait_are_spared),
+        cmocka_unit_test(a_flood_of_refusals_is_few_lines),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
