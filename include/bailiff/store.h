@@ -252,6 +252,7 @@ struct list_query {
     const char *task_id, *submission_id;         /* of jobs */
     const char *entity_id;                       /* of submissions */
     int status;                                  /* enum job_status, of submissions enum submission_status; -1: any */
+    unsigned statuses;                           /* any of these instead: 1u << each; 0: not said */
     int64_t created_after_ms, created_before_ms; /* exclusive; 0: any */
 };
 struct list_position { /* where a list stands; zeroed at the start; plain data, so that a cursor can carry it */

@@ -29,6 +29,9 @@ static const struct command *const COMMANDS[] = {
     &COMMAND_JOBS_DELETE,
     &COMMAND_SUBMISSIONS_LIST,
     &COMMAND_SUBMISSIONS_SHOW,
+    &COMMAND_QUEUE_STATUS,
+    &COMMAND_QUEUE_PAUSE,
+    &COMMAND_QUEUE_RESUME,
 };
 
 /* ---- help ---- */

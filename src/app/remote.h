@@ -69,6 +69,10 @@ struct submitting {
 must_check bool submitting_read(struct call *call, struct submitting *ret);
 /* POST to a path that submits; then waits or follows as asked, and prints what became of it. */
 int remote_submit(struct remote *r, const char *path, const char *body, const struct submitting *how);
+const char *job_status_shown(const json_t *job); /* "RUNNING"; never NULL */
+bool job_has_ended(const json_t *job);
+/* Says what became of a job that did not end well, or not yet; returns the status to exit with. */
+int remote_judge(struct remote *r, const json_t *job);
 /* Follows the log of a job to its end, and judges it. */
 int remote_follow(struct remote *r, const char *job_id);
 /* Copies a job's log to the output, over broken connections; as it grows, to the job's end, if `follow`. */
@@ -106,6 +110,10 @@ int remote_submit_to(struct call *call, const char *collection);
     {                                                                                                                  \
         "idempotency-key", "KEY", false, false, "given again within 24 h, with the same request: it is not done again" \
     }
+#define SUBMIT_OPTIONS_COMMON                                                           \
+    WAIT_OPTIONS, {"force", NULL, false, false, "run it even if it could be skipped"},  \
+        {"timeout", "TIME", false, false, "end an attempt that takes longer: 90s, 5m"}, \
+        {"retries", "N", false, false, "try again so often if it fails or takes too long"}, KEY_OPTION, CLIENT_OPTIONS
 #define WAIT_OPTIONS                                                                                     \
     {"wait", "TIME", false, false, "wait so long for the job's end: 90s, 5m; a bare number is seconds"}, \
         {"follow", NULL, false, false, "print the job's log as it grows, until its end"}, RAW_OPTION

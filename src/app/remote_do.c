@@ -58,20 +58,43 @@ int remote_delete(struct call *call, const char *collection)
     return status;
 }
 
+static bool submit_body(struct call *call, struct text *body)
+{
+    const char *timeout = call_value(call, "timeout");
+    uint64_t retries = 0;
+
+    if (!call_unsigned(call, "retries", UINT32_MAX, 0, &retries))
+        return false;
+    if (!timeout && !call_has(call, "retries"))
+        return true;
+    jw_open(body, '{');
+    if (timeout)
+        jw_member_string(body, "timeout", timeout);
+    if (call_has(call, "retries")) {
+        jw_key(body, "retries");
+        jw_open(body, '{');
+        jw_member_int(body, "max", (int64_t)retries);
+        jw_close(body, '}');
+    }
+    jw_close(body, '}');
+    return true;
+}
+
 int remote_submit_to(struct call *call, const char *collection)
 {
+    own(text_done) struct text body = {0};
     struct submitting how;
     struct remote r = {0};
     int status;
 
-    if (!submitting_read(call, &how))
+    if (!submitting_read(call, &how) || !submit_body(call, &body))
         return STATUS_USAGE;
     status = remote_open(&r, call);
     own(freep) char *parent = xprintf("%s/submit", collection);
     const char *force = call_has(call, "force") ? "?force=true" : "";
     const char *path = status == STATUS_OK ? remote_path(&r, parent, call->operand, force) : NULL;
     if (status == STATUS_OK)
-        status = path ? remote_submit(&r, path, NULL, &how) : STATUS_USAGE;
+        status = path ? remote_submit(&r, path, body.data, &how) : STATUS_USAGE;
     remote_done(&r);
     return status;
 }

@@ -105,12 +105,7 @@ static int run_delete(struct call *call)
     return remote_delete(call, "jobs");
 }
 
-static const struct command_option SUBMIT_OPTIONS[] = {
-    WAIT_OPTIONS,
-    {"force", NULL, false, false, "run it even if it could be skipped"},
-    KEY_OPTION,
-    CLIENT_OPTIONS,
-};
+static const struct command_option SUBMIT_OPTIONS[] = {SUBMIT_OPTIONS_COMMON};
 
 const struct command COMMAND_JOBS_CREATE = {
     .name = "jobs create",

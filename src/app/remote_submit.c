@@ -37,12 +37,18 @@ static const char *member(const json_t *job, const char *name)
     return json_string_value(json_object_get(job, name));
 }
 
-static bool has_ended(const json_t *job)
+const char *job_status_shown(const json_t *job)
 {
-    enum job_status status;
     const char *name = plain_name(member(job, "status"));
 
-    return name && job_status_parse(span_of(name), &status) && job_status_final(status);
+    return name ? name : "?";
+}
+
+bool job_has_ended(const json_t *job)
+{
+    enum job_status status;
+
+    return job_status_parse(span_of(job_status_shown(job)), &status) && job_status_final(status);
 }
 
 /* Its last line says what it was. */
@@ -58,14 +64,14 @@ static struct span why(const json_t *job)
     return last;
 }
 
-static int judge(struct remote *r, const json_t *job)
+int remote_judge(struct remote *r, const json_t *job)
 {
-    const char *status = plain_name(member(job, "status")), *id = member(job, "id");
+    const char *status = job_status_shown(job), *id = member(job, "id");
     struct span reason = why(job);
 
     if (str_eq(status, "COMPLETED") || str_eq(status, "SKIPPED"))
         return STATUS_OK;
-    if (!has_ended(job)) {
+    if (!job_has_ended(job)) {
         remote_note(r, "bailiff %s: %s is still %s.", r->call->command->name, id, status);
         return STATUS_JOB_OPEN;
     }
@@ -80,7 +86,7 @@ static void append_outcome(struct text *out, const json_t *job)
 
     shown_append(out, span_of(member(job, "id")));
     text_append_str(out, "  ");
-    shown_append(out, span_of(plain_name(member(job, "status"))));
+    shown_append(out, span_of(job_status_shown(job)));
     if (json_is_integer(duration)) {
         text_append_str(out, "  ");
         shown_duration(out, json_integer_value(duration));
@@ -99,7 +105,7 @@ static int poll_end(struct remote *r, const char *job_id, int64_t deadline_ms, j
         if (status != STATUS_OK)
             return status;
         int64_t left_ms = deadline_ms - clock_mono_ms();
-        if (has_ended(job) || left_ms <= 0) {
+        if (job_has_ended(job) || left_ms <= 0) {
             *ret_job = give(job);
             return STATUS_OK;
         }
@@ -112,7 +118,7 @@ static int wait_end(struct remote *r, const char *job_id, int64_t deadline_ms, j
 {
     own(json_freep) json_t *job = json_incref(json_object_get(document, "job"));
 
-    if (!job || !has_ended(job)) {
+    if (!job || !job_has_ended(job)) {
         json_decref(job);
         job = NULL;
         int status = poll_end(r, job_id, deadline_ms, &job);
@@ -131,7 +137,7 @@ static int wait_end(struct remote *r, const char *job_id, int64_t deadline_ms, j
         append_outcome(&outcome, job);
         fprintf(r->call->out, "%s\n", outcome.data);
     }
-    return judge(r, job);
+    return remote_judge(r, job);
 }
 
 /* The log goes to the output, all else beside it. */
@@ -148,7 +154,7 @@ int remote_follow(struct remote *r, const char *job_id)
         return status;
     append_outcome(&outcome, job);
     remote_note(r, "%s", outcome.data);
-    return judge(r, job);
+    return remote_judge(r, job);
 }
 
 /* ---- submitting ---- */

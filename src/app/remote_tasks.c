@@ -92,12 +92,7 @@ static int run_submit(struct call *call)
     return remote_submit_to(call, "tasks");
 }
 
-static const struct command_option SUBMIT_OPTIONS[] = {
-    WAIT_OPTIONS,
-    {"force", NULL, false, false, "run it even if it could be skipped"},
-    KEY_OPTION,
-    CLIENT_OPTIONS,
-};
+static const struct command_option SUBMIT_OPTIONS[] = {SUBMIT_OPTIONS_COMMON};
 
 const struct command COMMAND_TASKS_SUBMIT = {
     .name = "tasks submit",
@@ -131,7 +126,7 @@ static int run_submissions_show(struct call *call)
 }
 
 static const struct command_option SUBMISSIONS_OPTIONS[] = {
-    {"status", "STATUS", false, false, "in this status"},
+    {"status", "STATUS", false, false, "in this status, or one of these: FAILED,CANCELED"},
     {"config-id", "ID", false, false, "of this configuration of what was submitted"},
     {"entity-id", "ID", false, false, "of this task, sequence or scenario"},
     {"version", "VERSION", false, false, "of this version of the application"},

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 
 #include "auth/https.h"
+#include "bailiff/clock.h"
 
 enum { CONNECT_MS = 10000, TIMEOUT_MS = 30000, HEAD_MAX = 1 << 16 };
 
@@ -18,6 +19,7 @@ struct caller {
     const struct caller_request *request;
     struct caller_answer answer;
     size_t body_max;
+    int64_t heard_ms; /* when something came last; monotonic */
     bool too_large, stopped;
 };
 
@@ -86,6 +88,7 @@ static size_t take_body(char *data, size_t size, size_t count, void *arg)
     size_t len = size * count;
     long status = 0;
 
+    c->heard_ms = clock_mono_ms();
     if (c->request->take && curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status == 200) {
         c->stopped = !c->request->take(c->request->arg, data, len);
         return c->stopped ? 0 : len; /* 0 ends the transfer */
@@ -111,6 +114,14 @@ static size_t take_field(char *data, size_t size, size_t count, void *arg)
         text_append_char(&c->answer.head, '\n');
     }
     return size * count;
+}
+
+/* libcurl asks at least every second whether to go on; its own limit of speed counts bytes a second, and a heartbeat is none. */
+static int is_silent(void *arg, curl_off_t a, curl_off_t b, curl_off_t x, curl_off_t y)
+{
+    const struct caller *c = arg;
+
+    return clock_mono_ms() - c->heard_ms > (int64_t)c->request->silence_s * 1000;
 }
 
 void caller_answer_done(struct caller_answer *answer)
@@ -148,9 +159,9 @@ static bool set_limits(struct caller *c, const struct caller_request *r)
 
     return SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS) &&
            SET(CURLOPT_TIMEOUT_MS, stream ? 0L : (long)(r->timeout_ms ? r->timeout_ms : TIMEOUT_MS)) &&
-           SET(CURLOPT_LOW_SPEED_LIMIT, stream && r->silence_s ? 1L : 0L) &&
-           SET(CURLOPT_LOW_SPEED_TIME, stream ? (long)r->silence_s : 0L) && SET(CURLOPT_TCP_KEEPALIVE, 1L) &&
-           SET(CURLOPT_TCP_KEEPIDLE, 30L) && SET(CURLOPT_TCP_KEEPINTVL, 10L);
+           SET(CURLOPT_NOPROGRESS, stream && r->silence_s ? 0L : 1L) && SET(CURLOPT_XFERINFOFUNCTION, is_silent) &&
+           SET(CURLOPT_XFERINFODATA, c) && SET(CURLOPT_TCP_KEEPALIVE, 1L) && SET(CURLOPT_TCP_KEEPIDLE, 30L) &&
+           SET(CURLOPT_TCP_KEEPINTVL, 10L);
 }
 
 static bool add_field(struct caller *c, const char *field)
@@ -199,7 +210,9 @@ static enum caller_end judge(struct caller *c, CURLcode code, struct fault *faul
         fault_set(fault, FAULT_TOO_LARGE, "the answer is larger than the %zu bytes that are read at most", c->body_max);
         return CALLER_REFUSED;
     }
-    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        fault_unavailable(fault, 0, "nothing came for %u s", c->request->silence_s);
+    else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
         fault_unavailable(fault, 0, "%s; the CA that its certificate is checked by is named by --ca or ca_file", what);
     else
         fault_unavailable(fault, 0, "%s", what);
@@ -220,6 +233,7 @@ enum caller_end caller_send(struct caller *c, const struct caller_request *reque
     c->body_max = request->body_max ? request->body_max : CALLER_BODY_MAX;
     c->too_large = c->stopped = false;
     c->error[0] = '\0';
+    c->heard_ms = clock_mono_ms();
     curl_easy_reset(c->easy);
     if (!set_peer(c) || !set_limits(c, request) || !set_head(c, request) || !set_request(c, request, url)) {
         fault_internal(fault, "libcurl cannot prepare a request to %s", url);

@@ -10,7 +10,10 @@ struct log_stream {
     struct exchange *x;
     const char *job_id; /* exchange's */
     int fd;             /* -1: nothing was written yet */
-    bool follow, last_round;
+    int attempt;        /* whose log that is */
+    bool follow;
+    bool last_round; /* the attempt is over: what is read now is the rest of its log */
+    bool over;       /* and so is the job */
     struct watch watch;
 };
 
@@ -22,7 +25,26 @@ static void log_free_stream(struct body_source *source)
     free(s);
 }
 
-/* Nothing more to read now: is the job over? What it wrote before it ended is read in one more round. */
+/* The log of the job's first attempt from this one on that has any. False: the log cannot be read. */
+static bool log_open(struct log_stream *s, struct job *job, int attempt, struct fault *fault)
+{
+    int last = job->attempt;
+    bool ok = true;
+
+    for (job->attempt = attempt; ok && s->fd < 0 && job->attempt <= last; job->attempt++) {
+        struct fault none = {0};
+
+        s->attempt = job->attempt;
+        ok = jobs_open_log(s->x->services->jobs, job, &s->fd, &none) || none.kind == FAULT_NOT_FOUND;
+        if (!ok && fault)
+            *fault = none;
+    }
+    job->attempt = last;
+    return ok;
+}
+
+/* Nothing more to read now: is the attempt over, or the job? What was written before is read in one more round; then comes the log of
+ * the next attempt. */
 static enum source_state log_at_end(struct log_stream *s)
 {
     struct exchange *x = s->x;
@@ -30,17 +52,24 @@ static enum source_state log_at_end(struct log_stream *s)
     struct fault fault = {0};
     struct job job;
 
-    if (!s->follow || s->last_round)
+    if (!s->follow || s->over)
         return SOURCE_END;
     if (!store_find_job(x->bench->reader, &x->scope, s->job_id, &arena, &job, &fault))
         return SOURCE_FAILED;
-    if (s->fd < 0 && job.attempt > 0 && !jobs_open_log(x->services->jobs, &job, &s->fd, &fault) &&
-        fault.kind != FAULT_NOT_FOUND)
-        return SOURCE_FAILED;
-    s->last_round = job_status_final(job.status);
-    if (s->last_round)
+    bool next = job.attempt > s->attempt;
+    if (next && s->fd >= 0 && !s->last_round) {
+        s->last_round = true;
         return SOURCE_MORE;
-    return SOURCE_LATER;
+    }
+    if (next || s->fd < 0) {
+        closep(&s->fd);
+        s->fd = -1;
+        s->last_round = false;
+        if (job.attempt > 0 && !log_open(s, &job, next ? s->attempt + 1 : s->attempt, &fault))
+            return SOURCE_FAILED;
+    }
+    s->over = job_status_final(job.status) && s->attempt >= job.attempt;
+    return s->over || (s->fd >= 0 && next) ? SOURCE_MORE : SOURCE_LATER;
 }
 
 static enum source_state log_pull(struct body_source *source, struct text *out)
@@ -92,6 +121,7 @@ enum flow jobs_log(struct exchange *x)
     s->x = x;
     s->job_id = job.id;
     s->fd = fd;
+    s->attempt = job.attempt;
     s->follow = follow;
     fd = -1;
     return exchange_answer_source(x, 200, "text/plain; charset=utf-8", &s->source, -1);

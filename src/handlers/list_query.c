@@ -12,11 +12,28 @@ static bool parse_time(const char *name, const char *value, int64_t *ret_ms, str
     return true;
 }
 
-static bool parse_status(const struct resource *resource, const char *value, int *ret_status, struct fault *fault)
+/* One, or several with commas between them. */
+static bool parse_status(const struct resource *resource, const char *value, struct list_query *query,
+                         struct fault *fault)
 {
-    if (!value || resource->status_parse(value, ret_status))
+    struct span rest = span_of(value), part;
+    unsigned statuses = 0;
+    int status = -1;
+
+    if (!value)
         return true;
-    return fault_set(fault, FAULT_INVALID, "status: there is no %s status '%.40s'.", resource->key, value);
+    while (span_cut(&rest, ',', &part)) {
+        own(freep) char *name = xstrndup(part.data, part.len);
+
+        if (!resource->status_parse(name, &status))
+            return fault_set(fault, FAULT_INVALID, "status: there is no %s status '%.40s'.", resource->key, name);
+        statuses |= 1u << status;
+    }
+    if (statuses == 1u << status) /* an index may serve it */
+        query->status = status;
+    else
+        query->statuses = statuses;
+    return true;
 }
 
 static bool parse_sort(const struct resource *resource, const char *value, struct list_query *query,
@@ -146,7 +163,7 @@ bool list_request_parse(struct exchange *x, const struct resource *resource, str
     if (!parameters_read(x, resource, &p, fault))
         return false;
     set_filters(resource, &p, &r.query);
-    if (!parse_status(resource, p.status ? p.status->value : NULL, &r.query.status, fault) ||
+    if (!parse_status(resource, p.status ? p.status->value : NULL, &r.query, fault) ||
         !parse_time("created_after", p.all[AFTER].value, &r.query.created_after_ms, fault) ||
         !parse_time("created_before", p.all[BEFORE].value, &r.query.created_before_ms, fault) ||
         !parse_sort(resource, p.sort ? p.sort->value : NULL, &r.query, fault) ||

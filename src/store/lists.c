@@ -251,13 +251,23 @@ static bool take_task(struct step *step, struct query *row, struct fault *fault)
     return true;
 }
 
+/* Of the status whose name stands in this column. */
+static bool status_wanted(const struct list_query *query, const struct query *row)
+{
+    enum job_status status;
+
+    if (query->status >= 0)
+        return column_is(row, 7, job_status_name((enum job_status)query->status));
+    return query->statuses == 0 ||
+           (job_status_parse(query_column_span(row, 7), &status) && (query->statuses >> status & 1));
+}
+
 static bool take_job(struct step *step, struct query *row, struct fault *fault)
 {
     struct job *job = (struct job *)step->rows + step->count;
     const struct list_query *query = step->query;
 
-    if (!column_is(row, 6, query->task_id) || !column_is(row, 9, query->submission_id) ||
-        (query->status >= 0 && !column_is(row, 7, job_status_name((enum job_status)query->status))))
+    if (!column_is(row, 6, query->task_id) || !column_is(row, 9, query->submission_id) || !status_wanted(query, row))
         return true;
     if (!row_job(row, step->arena, job, fault))
         return false;
@@ -275,6 +285,7 @@ static bool take_submission(struct step *step, struct query *row, struct fault *
     if (!row_submission(row, step->arena, submission, fault))
         return false;
     if ((query->status >= 0 && submission->status != (enum submission_status)query->status) ||
+        (query->statuses > 0 && !(query->statuses >> submission->status & 1)) ||
         !scope_allows(step->scope, NULL)) /* as in find_submission */
         return true;
     step->count++;

@@ -34,6 +34,12 @@ def hostile(nb):
     raise ValueError("\x1b[2J\u202e\x9b31m\nstatus: COMPLETED")
 
 
+def flaky(nb):
+    print("attempt", os.environ["BAILIFF_ATTEMPT"], flush=True)
+    if os.environ["BAILIFF_ATTEMPT"] != "3":
+        raise OSError("not yet")
+
+
 def stages(gate):
     print("one", flush=True)
     while not os.path.exists(gate):
@@ -47,6 +53,11 @@ TASKS = """
 function = "fns.hostile:function"
 inputs = [ "nb:SECTION",]
 outputs = [ "failed_out:SECTION",]
+
+[TASK.flaky]
+function = "fns.flaky:function"
+inputs = [ "nb:SECTION",]
+outputs = []
 
 [TASK.stages]
 function = "fns.stages:function"
@@ -254,6 +265,31 @@ class Commands(Case):
         self.assertEqual(self.good("tasks", "submit", skippable, "--wait", "60").out.split()[1], "SKIPPED")
         self.assertEqual(self.good("tasks", "submit", skippable, "--wait", "60", "--force").out.split()[1], "COMPLETED")
 
+    def test_limits_of_a_submit(self):
+        flaky = self.create("flaky")
+        followed = self.good("tasks", "submit", flaky, "--retries", "2", "--follow")  # over all attempts
+        self.assertEqual(followed.out, "attempt 1\nattempt 2\nattempt 3\n")
+        job = followed.err.split()[0]
+        self.assertEqual(self.good("jobs", "show", job, "--json").json()["job"]["attempt"], 3)
+        self.assertEqual(self.good("jobs", "log", job).out, "attempt 3\n")  # of the last one
+        said = self.cli("tasks", "submit", self.create("gated"), "--timeout", "200ms", "--wait", "60")
+        self.assertEqual((said.status, said.out.split()[1]), (5, "FAILED"), said)
+        self.refused(1, ["400", "timeout must be"], "tasks", "submit", flaky, "--timeout", "soon")
+        self.refused(2, "--retries must be a number", "tasks", "submit", flaky, "--retries", "-1")
+
+    def test_the_queue(self):
+        self.assertRegex(self.good("queue", "status").out, r"(?m)^paused: +false$")
+        self.assertIn("paused", self.good("queue", "pause", "--reason", "disk \u009b full").out)
+        try:
+            shown = self.good("queue", "status").out
+            self.assertRegex(shown, r"(?m)^paused: +true$")
+            self.assertIn(r"disk \x9b full", shown)
+            self.assertEqual(self.cli("tasks", "submit", self.create("double"), "--wait", "1").status, 6)
+            self.assertTrue(self.good("queue", "status", "--json").json()["queue"]["paused"])
+            self.refused(3, "403", "queue", "resume", "--profile", "executor")
+        finally:
+            self.assertFalse(self.good("queue", "resume", "--json").json()["queue"]["paused"])
+
     def test_lists_of_many_pages(self):
         made = [self.server.create("csv_to_json")["id"] for _ in range(1003)]
         few = self.cli("tasks", "list", "--config-id", "csv_to_json", "--limit", "3", "--json")
@@ -274,7 +310,15 @@ class Commands(Case):
         self.assertIn(task, self.good("tasks", "list", "--config-id", "noop", "--version", "development").out)
         self.assertEqual(self.good("tasks", "list", "--config-id", "a&limit=1#?%").out, "")
         self.refused(1, ["400", "immutable"], "tasks", "list", "--sort", "owner_id")
-        self.refused(1, ["400", "there is no job status"], "jobs", "list", "--status", "FINISHED")
+        self.refused(1, ["400", "there is no job status 'FINISHED'"], "jobs", "list", "--status", "FINISHED")
+        self.refused(1, ["400", "there is no job status ''"], "jobs", "list", "--status", "FAILED,")
+        waiting = self.good("jobs", "create", "noop").out.strip()
+        done = self.good("tasks", "submit", task, "--wait", "60").out.split()[0]
+        failed = self.cli("tasks", "submit", self.create("failing"), "--wait", "60").out.split()[0]
+        listed = [row["id"] for row in self.good("jobs", "list", "--status", "FAILED,SUBMITTED", "--all", "--json").json()]
+        self.assertEqual([listed.count(job) for job in (waiting, done, failed)], [1, 0, 1])
+        listed = self.good("submissions", "list", "--status", "COMPLETED,FAILED", "--all", "--json").json()
+        self.assertEqual([sum(job in row["job_ids"] for row in listed) for job in (waiting, done, failed)], [0, 1, 1])
 
     def test_an_idempotency_key_of_ones_own(self):
         once = [self.good("tasks", "create", "noop", "--idempotency-key", "nightly-7").out for _ in range(2)]
@@ -283,7 +327,7 @@ class Commands(Case):
         self.refused(2, "--idempotency-key", "tasks", "create", "double", "--idempotency-key", 'a"b')
 
     def test_help(self):
-        for name in ("tasks", "jobs", "submissions"):
+        for name in ("tasks", "jobs", "submissions", "queue"):
             said = command(name)
             self.assertEqual(said.status, 2)
             for words in re.findall(rf"{name} \w+", said.err):

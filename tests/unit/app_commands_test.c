@@ -70,7 +70,10 @@ static void test_help(void **state)
                                         "bailiff help jobs cancel",
                                         "bailiff help jobs delete",
                                         "bailiff help submissions list",
-                                        "bailiff help submissions show"};
+                                        "bailiff help submissions show",
+                                        "bailiff help queue status",
+                                        "bailiff help queue pause",
+                                        "bailiff help queue resume"};
     own(text_done) struct text all = {0};
 
     for (size_t i = 0; i < ARRAY_LEN(ASKED); i++) {

@@ -198,6 +198,12 @@ static void jobs_by_status_and_task(void **state)
                     got = list_jobs(f, query, 4);
                     same(&got, &wanted, sql);
                 }
+    struct list_query several = {.status = -1, .statuses = 1u << JOB_RUNNING | 1u << JOB_COMPLETED, .descending = true};
+    const char *sql = "SELECT id FROM job WHERE status IN ('RUNNING', 'COMPLETED') ORDER BY seq DESC";
+    wanted = expected(f, sql);
+    assert_true(wanted.count > 0 && wanted.count < 30);
+    got = list_jobs(f, several, 4);
+    same(&got, &wanted, sql);
 }
 
 static void data_nodes_have_their_parents(void **state)
