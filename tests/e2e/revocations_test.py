@@ -93,6 +93,25 @@ class InForce(RevocationCase):
             connection.close()
             self.request("POST", f"/api/v1/jobs/cancel/{job}/", "TAIPY_EXECUTOR")
 
+    def test_a_malleated_signature_is_no_other_token(self):
+        """ECDSA has two signatures for each: (r, s) and (r, n - s). Both are good, and both are the same token."""
+        order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+        token = self.server.issue("--sub", "mallory", "--role", "TAIPY_EDITOR")
+        signed, _, signature = token.rpartition(".")
+        raw = tokens.unb64(signature)
+        twin = signed + "." + tokens.b64(raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big"))
+        self.assertNotEqual(twin, token)
+        made = []
+        for sent in (token, twin, token, twin):  # a repeat is a repeat, whichever is sent
+            answer = self.request("POST", "/api/v1/tasks/?config_id=noop", token=sent, headers={"Idempotency-Key": '"once"'})
+            self.assertEqual(answer.status, 201, answer)
+            made.append(answer.json()["task"]["id"])
+            self.assertEqual(self.request("GET", ME, token=sent).json()["token_id"], tokens.decode(token)[1]["jti"])
+        self.assertEqual(len(set(made)), 1)
+        self.revoke(token_id=tokens.decode(token)[1]["jti"])
+        for sent in (twin, token, twin):
+            self.assertEqual(self.me(sent), 401)
+
     def test_it_is_in_the_audit_log(self):
         answer = self.request("POST", AT, json_body={"issuer": ISSUER, "subject": "frank", "reason": "left the company"})
         (record,) = self.server.audit(answer.headers["X-Request-Id"])

@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import shutil
+import socket
 import tempfile
 import threading
 import time
@@ -14,7 +15,7 @@ import unittest
 
 from lib import apps, tokens
 from lib.provider import Provider, wait_for_keys
-from lib.server import Server, wait_until
+from lib.server import SOURCE, Server, run, wait_until
 
 ME = "/api/v1/auth/me/"
 
@@ -226,6 +227,103 @@ class Trouble(SsoCase):
         finally:
             provider.start()
         wait_until(lambda: self.me(provider.client_credentials()).status == 200, "the provider is believed again", 60)
+
+
+class TakenBack(SsoCase):
+    fetching = {"keys_refetch_interval": "30s", "keys_refresh_max": "2s"}
+
+    def test_a_key_is_refused_though_nobody_shows_another(self):
+        provider = self.providers[0]
+        token = provider.client_credentials()
+        self.assertEqual(self.me(token).status, 200)
+        provider.rotate(keep=False)
+        wait_until(lambda: self.me(token).status == 401, "the key is not published any more", 20)
+        self.assertEqual(self.me(provider.client_credentials()).status, 200)
+
+
+class Tunnel(threading.Thread):
+    """An HTTP proxy that knows CONNECT, and what it was asked for."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.asked = []
+
+    def run(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(4096)
+        line = head.split(b"\r\n")[0].decode()
+        self.asked.append(line)
+        host, _, port = line.split()[1].rpartition(":")
+        with client, socket.create_connection((host, int(port))) as server:
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=self.copy, args=(server, client), daemon=True)
+            back.start()
+            self.copy(client, server)
+            back.join()
+
+    @staticmethod
+    def copy(source, target):
+        try:
+            while piece := source.recv(65536):
+                target.sendall(piece)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+class OnTheWay(SsoCase):
+    """The first provider is reached through a proxy; the second one's CA is another than the one believed."""
+
+    start_first = False
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server.stop()
+        cls.tunnel = Tunnel()
+        cls.addClassCleanup(cls.tunnel.close)
+        cls.tunnel.start()
+        run([os.path.join(SOURCE, "certs", "make-dev"), "--dir", cls.server.path("elsewhere")])
+        first, second = cls.server.settings["issuers"][-2:]
+        first["proxy"] = f"http://127.0.0.1:{cls.tunnel.port}"
+        second["ca_file"] = "elsewhere/ca.pem"
+        cls.server.write_config()
+        for provider in cls.providers:
+            provider.start()
+        os.environ["HTTPS_PROXY"] = os.environ["https_proxy"] = os.environ["ALL_PROXY"] = "http://127.0.0.1:1"  # nobody's
+        try:
+            cls.server.start()
+        finally:
+            for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+                del os.environ[name]
+
+    def test_through_the_proxy_that_was_named(self):
+        provider = self.providers[0]
+        wait_until(lambda: self.me(provider.client_credentials()).status == 200, "its keys came through the proxy")
+        self.assertEqual(set(self.tunnel.asked), {f"CONNECT localhost:{provider.port} HTTP/1.1"})
+
+    def test_a_certificate_of_another_ca_is_not_believed(self):
+        provider = self.providers[1]
+        reason = wait_until(lambda: self.check_of(provider)["reason"], "/readyz tells why")
+        self.assertIn("certificate", reason)
+        self.assertFalse(self.check_of(provider)["usable"])
+        self.assertEqual(self.me(provider.client_credentials()).status, 401)
+        self.assertEqual(provider.counts(), {"metadata": 0, "jwks": 0})  # it was told nothing
 
 
 class LateProviders(SsoCase):

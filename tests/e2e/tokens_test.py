@@ -53,6 +53,11 @@ def variants(algorithm, now):
         "exp as text": ({"exp": str(now + 300)}, {}, False),
         "unknown kid": ({}, {"kid": "nobody"}, False),
         "crit": ({}, {"crit": ["b64"], "b64": True}, None),  # jose knows b64; we know none
+        # jose leaves these to its caller; whoever follows them lets the sender choose the key
+        "jku": ({}, {"jku": "https://evil.example.com/keys"}, None),
+        "jwk": ({}, {"jwk": {"kty": "oct", "k": "AAAA"}}, None),
+        "x5u": ({}, {"x5u": "https://evil.example.com/x.pem"}, None),
+        "cnf": ({"cnf": {"jkt": "x"}}, {}, None),
     }
     made = {}
     for name, (changes, header, judged) in cases.items():
@@ -175,6 +180,27 @@ class Alike(unittest.TestCase):
             self.assertFalse(self.ours(f"{header}.{payload}.{tokens.b64(bytes(raw))}"), algorithm)
             self.assertFalse(self.ours(f"{header}.{payload}.{tokens.b64(bytes(raw[:-1]))}"), algorithm)
             self.assertTrue(self.ours(f"{header}.{payload}.{signature}"), algorithm)
+
+    def test_a_key_is_good_for_its_own_algorithm_and_curve(self):
+        """Every good token, called by every other algorithm and every other key's name, and both."""
+        for algorithm in PUBLIC:
+            header, payload, signature = self.made["tokens"][f"{algorithm} good"].split(".")
+            named = json.loads(tokens.unb64(header))
+            for other in [*PUBLIC, *SECRET, "ES256K", "none"]:
+                if other == algorithm:
+                    continue
+                for changes in ({"alg": other}, {"kid": other.lower()}, {"alg": other, "kid": other.lower()}):
+                    changed = tokens.b64(json.dumps({**named, **changes}).encode())
+                    self.assertFalse(self.ours(f"{changed}.{payload}.{signature}"), (algorithm, changes))
+
+    def test_signatures_of_another_curve_under_this_keys_name(self):
+        """Truly signed, by a key of another curve or kind, that claims to be the one known here."""
+        for claimed, real in (("ES256", "ES384"), ("ES384", "ES256"), ("ES512", "ES256"), ("RS256", "PS256"), ("PS256", "RS256"), ("EdDSA", "ES256")):
+            request = {
+                "keys": [{"kid": "x", "alg": real, "private_jwk": self.made["keys"][real.lower()]["private_jwk"]}],
+                "tokens": [{"name": "x", "key": "x", "claims": tokens.claims(JOSE, "TAIPY_ADMIN"), "header": {"kid": claimed.lower()}}],
+            }
+            self.assertFalse(self.ours(node("make-tokens.mjs", request)["tokens"]["x"]), (claimed, real))
 
     def test_profiles_and_role_names(self):
         def token(typ, **claims):

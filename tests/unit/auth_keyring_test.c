@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 
 #include "auth/key_shelf.h"
+#include "auth/keyring.h"
 #include "auth/verifier.h"
 #include "bailiff/clock.h"
 #include "unit/auth_tokens.h"
@@ -320,9 +321,64 @@ static void claims_can_be_demanded(void **state)
     EVP_PKEY_free(pkey);
 }
 
+/* A fetch that has ended, with these keys or none; how long until the next one. */
+static int64_t next_fetch_after(struct keyring *k, struct provider *p, const char *keys, int64_t max_age_s)
+{
+    struct fetched fetched = {.ok = keys != NULL, .max_age_s = max_age_s};
+    int64_t now_ms = clock_mono_ms();
+
+    if (keys)
+        text_append_str(&fetched.body, keys);
+    else
+        fault_unavailable(&fetched.fault, 0, "the answer is 500");
+    (void)provider_take(k, p, &fetched, now_ms);
+    fetched_done(&fetched);
+    return provider_due_ms(p) - now_ms;
+}
+
+static void keys_are_fetched_again_as_cache_control_says(void **state)
+{
+    static const struct {
+        int64_t max_age_s;
+        int64_t wait_s;
+    } cases[] = {{-1, 600},    {0, 60},      {1, 60},       {60, 60},          {120, 120},
+                 {3000, 3000}, {3600, 3600}, {86400, 3600}, {UINT32_MAX, 3600}};
+    EVP_PKEY *pkey = test_key(ALG_ES256);
+    own(freep) char *keys = jwks_of(pkey, "k1"), *folder = xprintf("%s/fetched", test_folder);
+    struct keyring *k = keyring_of(folder);
+    struct issuer_options o = fetched_options();
+    struct key_bundle *none = NULL;
+    struct issuer *issuer = NULL;
+    struct fault fault = {0};
+
+    assert_true(issuer_new(&o, &issuer, &none, &fault));
+    struct provider *p = provider_new(k, issuer);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int64_t wait_ms = next_fetch_after(k, p, keys, cases[i].max_age_s);
+        if (wait_ms > cases[i].wait_s * 1000 || wait_ms < cases[i].wait_s * 950)
+            fail_msg("max-age %lld: %lld ms", (long long)cases[i].max_age_s, (long long)wait_ms);
+        assert_string_equal(p->problem, "");
+        assert_int_equal(p->keys->set.count, 1);
+    }
+    /* A provider that fails is asked again soon, then less and less often; its keys stay. */
+    for (unsigned i = 0; i < 20; i++) {
+        int64_t most_ms = MIN(INT64_C(1000) << i, (int64_t)BACK_OFF_MAX_MS), wait_ms = next_fetch_after(k, p, NULL, -1);
+        assert_true(wait_ms <= most_ms && wait_ms >= most_ms / 2);
+        assert_string_equal(p->problem, "the answer is 500");
+        assert_int_equal(p->keys->set.count, 1);
+    }
+    assert_true(next_fetch_after(k, p, keys, 60) >= 57000); /* and is believed again */
+    assert_string_equal(p->problem, "");
+    provider_free(p);
+    issuer_unref(issuer);
+    keyring_free(k);
+    EVP_PKEY_free(pkey);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_are_fetched_again_as_cache_control_says),
         cmocka_unit_test(without_keys_tokens_are_refused),
         cmocka_unit_test(kept_keys_are_used),
         cmocka_unit_test(kept_keys_have_a_bound),

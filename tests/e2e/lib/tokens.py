@@ -47,7 +47,8 @@ def hs256(secret, payload, **header):
 
 
 def rs256(key_file, payload, **header):
-    signed = signed_part({"alg": "RS256", "typ": "JWT", **header}, payload)
+    named = {"alg": "RS256", "typ": "JWT", **header}
+    signed = signed_part({name: value for name, value in named.items() if value is not None}, payload)
     run = subprocess.run(
         ["openssl", "dgst", "-sha256", "-sign", key_file], input=signed.encode(), capture_output=True, check=True
     )
