@@ -25,7 +25,8 @@ static bool recover_running(struct store_txn *txn, int64_t job_seq, struct recov
     if (ok) {
         job.error = "The server stopped while the job ran.";
         job.ended_at_ms = txn->now_ms;
-        job_settle_failure(txn, &lost, recovery->rules, UINT32_MAX / 2, &arena, &job);
+        /* Spread, so that those that wait before they begin again do not all come at once. */
+        job_settle_failure(txn, &lost, recovery->rules, (uint32_t)job_seq * 2654435761U, &arena, &job);
         ok = txn_job_store(txn, &job, JOB_RUNNING, fault);
     }
     if (ok && job_status_final(job.status))
