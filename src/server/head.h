@@ -34,7 +34,7 @@ enum head_verdict head_read(const char *buf, size_t len, size_t seen, uint64_t b
 
 /* The same rules piecewise, for requests that arrive decoded (HTTP/2). */
 bool head_method_valid(struct span s);
-bool head_method_known(struct span s); /* by any route: http.h has the list */
+bool head_method_known(struct span s);                          /* by any route: http.h has the list */
 bool head_target_valid(struct span method, struct span target); /* origin-form, or "*" for OPTIONS */
 bool head_name_valid(struct span s);
 bool head_value_valid(struct span s);

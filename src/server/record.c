@@ -10,19 +10,19 @@ static const struct refusal_kind {
     enum log_level level;
     bool counts; /* against the client's address: it was its own doing, and cost us something */
 } KINDS[SERVER_REFUSALS] = {
-    [REFUSED_CONNECTIONS] = {"connection.refused", "too many connections", LOG_WARNING},
-    [REFUSED_ADDRESS] = {"connection.refused", "too many connections of one address", LOG_WARNING},
-    [REFUSED_BARRED] = {"connection.refused", "too many refusals of one address", LOG_WARNING},
+    [REFUSED_CONNECTIONS] = {"connection.refused", "too many connections", LOG_WARNING, false},
+    [REFUSED_ADDRESS] = {"connection.refused", "too many connections of one address", LOG_WARNING, false},
+    [REFUSED_BARRED] = {"connection.refused", "too many refusals of one address", LOG_WARNING, false},
     [REFUSED_PROXY] = {"connection.refused", "PROXY header", LOG_WARNING, true},
     [REFUSED_HANDSHAKE] = {"tls.handshake_failed", "TLS handshake", LOG_DEBUG, true},
     [REFUSED_CERTIFICATE] = {"tls.client_refused", "client certificate", LOG_INFO, true},
     [REFUSED_PARSER] = {"request.malformed", "malformed request", LOG_INFO, true},
-    [REFUSED_FORWARDED] = {"request.malformed", "X-Forwarded-For", LOG_INFO},
+    [REFUSED_FORWARDED] = {"request.malformed", "X-Forwarded-For", LOG_INFO, false},
     [REFUSED_SLOW_HEAD] = {"connection.closed", "slow head", LOG_INFO, true},
     [REFUSED_SLOW_BODY] = {"connection.closed", "slow body", LOG_INFO, true},
     [REFUSED_SLOW_READER] = {"connection.closed", "slow reader", LOG_INFO, true},
-    [REFUSED_MEMORY] = {"request.refused", "memory budget", LOG_WARNING},
-    [REFUSED_STREAMS] = {"request.refused", "too many streams", LOG_WARNING},
+    [REFUSED_MEMORY] = {"request.refused", "memory budget", LOG_WARNING, false},
+    [REFUSED_STREAMS] = {"request.refused", "too many streams", LOG_WARNING, false},
     [REFUSED_RESETS] = {"connection.closed", "aborted HTTP/2 requests", LOG_WARNING, true},
 };
 

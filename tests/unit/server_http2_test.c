@@ -95,7 +95,7 @@ static void http2_is_spoken_to_certified_clients(void **state)
     struct listener_options listener;
     struct server_options options = options_tls(&listener, true);
     struct server *server = server_up(&options);
-    own(text_done) struct text hello = {0}, stream = {0}, failed = {0}, big = {0}, bad = {0}, waited = {0};
+    own(text_done) struct text hello = {0}, stream = {0}, failed = {0}, bad = {0}, waited = {0};
     struct client c;
 
     http2_open(&c, server_port(server, 0));
