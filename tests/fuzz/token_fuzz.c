@@ -6,6 +6,7 @@
 #include "auth/claims.h"
 #include "auth/jws.h"
 #include "auth/plain.h"
+#include "auth/verifier.h"
 #include "bailiff/auth.h"
 #include "bailiff/file.h"
 #include "fuzz/token_fuzz_keys.h"
@@ -72,11 +73,40 @@ static void judge_unsigned(const struct bench *b, struct span token)
     own(identity_unrefp) struct identity *identity = NULL;
     struct fault fault = {0};
 
+    struct certificate own_one = {.digest = {0}}, other = own_one;
+
     if (jws_read(token, &jws, &fault) && claims_judge(b->issuer, jws.claims, jws.type, NOW, &fault) &&
-        claims_identity(b->issuer, jws.claims, &identity, &fault))
+        claims_identity(b->issuer, jws.claims, &identity, &fault)) {
         check_identity(identity);
-    else
+        memcpy(own_one.digest, identity->bound_to, sizeof(own_one.digest));
+        memcpy(other.digest, identity->bound_to, sizeof(other.digest));
+        other.digest[0] ^= 1;
+        demand(binding_holds(identity, &own_one, NULL));
+        demand(binding_holds(identity, &other, NULL) == !identity->bound);
+        demand(binding_holds(identity, NULL, NULL) == !identity->bound);
+    } else {
         check_refusal(&fault);
+    }
+}
+
+/* With a certificate that some of the corpus' tokens are bound to: it opens only to those, and shuts out nobody else. */
+static void check_with_certificate(struct bench *b, struct span token, bool good)
+{
+    struct certificate certificate = {.digest = {0}};
+    struct identity *plain = NULL, *cached = NULL;
+
+    for (unsigned i = 0; i < sizeof(certificate.digest); i++)
+        certificate.digest[i] = (uint8_t)i;
+    bool with = verifier_check(b->verifier, token, &certificate, NOW, &plain, NULL);
+    demand(token_cache_check(b->cache, b->verifier, token, &certificate, NOW, &cached, NULL) == with);
+    demand(with || !good);
+    if (with && !good)
+        demand(plain->bound && cached->bound &&
+               memcmp(plain->bound_to, certificate.digest, sizeof(plain->bound_to)) == 0);
+    if (good)
+        demand(!plain->bound);
+    identity_unref(plain);
+    identity_unref(cached);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -102,6 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     identity_unref(plain);
     identity_unref(cached);
     identity_unref(again);
+    check_with_certificate(&b, token, good);
     judge_unsigned(&b, token);
     return 0;
 }
