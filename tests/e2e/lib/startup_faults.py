@@ -13,11 +13,12 @@ from lib.strace import CALL, tracer_output
 ERRORS = {
     "openat": ("EIO", "EMFILE"), "open": ("EIO",), "pread64": ("EIO",), "read": ("EIO",), "pwrite64": ("EIO", "ENOSPC"),
     "write": ("ENOSPC",), "fsync": ("EIO",), "fdatasync": ("EIO", "ENOSPC"), "ftruncate": ("EIO",), "newfstatat": ("EIO",),
-    "mkdir": ("ENOSPC",), "mkdirat": ("ENOSPC",), "chmod": ("EIO",), "fchown": ("EIO",), "fchmod": ("EIO",), "rename": ("EIO",), "renameat": ("EIO",),
+    "mkdir": ("ENOSPC",), "mkdirat": ("ENOSPC",), "linkat": ("EIO",), "symlinkat": ("EIO",), "chmod": ("EIO",),
+    "fchown": ("EIO",), "fchmod": ("EIO",), "rename": ("EIO",), "renameat": ("EIO",),
     "unlink": ("EIO",), "unlinkat": ("EIO",), "flock": ("ENOLCK",), "fcntl": ("ENOLCK",), "mmap": ("ENOMEM",), "getdents64": ("EIO",),
     "lseek": ("EIO",), "statx": ("EIO",),
 }
-LEFT_OUT = ("close", "munmap", "readlink", "chdir", "access", "stat", "lstat", "fadvise64", "geteuid")
+LEFT_OUT = ("close", "ioctl", "munmap", "readlink", "chdir", "access", "stat", "lstat", "fadvise64", "geteuid")
 FILES = (
     "data", "data/bailiff.db", "data/bailiff.db-wal", "data/bailiff.db-shm", "data/audit.key", "data/lock", "data/storage",
     "data/storage/results", "data/storage/defaults", "data/storage/logs", "work", "app/app.toml", "roles.yaml", "signing-jwks.json",
