@@ -109,7 +109,7 @@ class Server:
     def _make_credentials(self):
         run([os.path.join(SOURCE, "certs", "make-dev"), "--dir", self.folder])
         run([PROGRAM, "token", "keygen", "--private", self.path("signing-key.pem"), "--jwks", self.path("signing-jwks.json")])
-        self.secret = os.urandom(48)
+        self.secret = os.urandom(47) + b"."  # a newline at its end would be taken for the file's own
         self.write_secret("hs.secret", self.secret)
         run(["openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self.path("rs-key.pem")])
         run(["openssl", "pkey", "-in", self.path("rs-key.pem"), "-pubout", "-out", self.path("rs-public.pem")])
