@@ -80,6 +80,12 @@ bool json_read(struct span s, const char *what, json_t **ret_value, struct fault
                          "%s is nested too deeply at line %u, column %u: %d levels are the limit.", what, p.line,
                          p.column, JSON_DEPTH_MAX);
     }
+    const char *nul = s.len > 0 ? memchr(s.data, '\0', s.len) : NULL;
+    if (nul) { /* jansson takes one behind a word for the end */
+        struct place p = place_of(s, (size_t)(nul - s.data));
+        return fault_set(fault, FAULT_INVALID, "%s is not valid JSON at line %u, column %u: it holds a NUL.", what,
+                         p.line, p.column);
+    }
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_memory);
     is_short = false;
