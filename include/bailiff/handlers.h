@@ -26,6 +26,8 @@ enum flow jobs_delete(struct exchange *x);
 enum flow jobs_submit(struct exchange *x);
 enum flow jobs_log(struct exchange *x);
 enum flow jobs_cancel(struct exchange *x);
+enum flow jobs_events(struct exchange *x);
+enum flow events_stream(struct exchange *x);
 enum flow submissions_list(struct exchange *x);
 enum flow submissions_get(struct exchange *x);
 enum flow queue_get(struct exchange *x);

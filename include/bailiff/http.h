@@ -81,6 +81,9 @@ enum source_state { SOURCE_MORE, SOURCE_LATER /* nothing now: ask again in a mom
 struct body_source {
     /* Appends the next piece (some 16 KiB) to out. FAILED aborts the connection: never short but valid. Loop thread. */
     enum source_state (*pull)(struct body_source *source, struct text *out);
+    /* After LATER: completes the ticket when it may have something; it is asked again within a second anyway. NULL: it is asked again
+     * in a moment. */
+    void (*await)(struct body_source *source, struct ticket *ticket);
     void (*free)(struct body_source *source);
 };
 
@@ -134,6 +137,7 @@ struct exchange {
     bool refused;        /* by a stage: recorded as a refusal */
     bool audited;        /* its record has been queued with its change */
     bool quota_held;     /* by the quota stage, to be given back */
+    bool draining;       /* the server is about to end: a stream that can be taken up again elsewhere should end, too */
     bool idempotent;
     const void *replay; /* a stored answer that the handler must bring up to date (Prefer: wait), or NULL */
     uint8_t idempotency_key[32], idempotency_request[32];

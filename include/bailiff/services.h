@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "bailiff/auth.h"
+#include "bailiff/event_hub.h"
 #include "bailiff/file.h"
 #include "bailiff/http.h"
 #include "bailiff/jobs.h"
@@ -42,6 +43,8 @@ struct services {
     struct log *log;
     struct store *store;
     struct jobs *jobs;
+    struct event_hub *hub;
+    unsigned heartbeat_ms; /* of streams of events */
     const struct manifest *manifest;
     enum wire wire;
     const char *public_url; /* no trailing slash */

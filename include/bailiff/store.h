@@ -32,6 +32,8 @@ struct store_options {
     unsigned queue_max;         /* requests' changes waiting; beyond it UNAVAILABLE. 0: 4096 */
     unsigned batch_max;         /* changes in one transaction. 0: 256 */
     unsigned idempotency_ttl_s; /* 0: 86400 */
+    unsigned events_max;        /* kept for streams that resume; 0: 1,000,000 */
+    unsigned events_ttl_s;      /* kept so long at most; 0: 604800 */
     unsigned probe_interval_ms; /* how often a disk that refuses is tried again. 0: 1000 */
     unsigned log_pages_max;     /* while the database file refuses, changes go on until its log has so many. 0: 65536 */
     unsigned unfinished_jobs_max; /* of one subject of an issuer; beyond it TOO_MANY. 0: no limit */
@@ -290,6 +292,35 @@ must_check bool store_each_revocation(const char *folder, void (*each)(void *arg
 
 must_check bool store_queue_state(struct store_reader *reader, struct arena *arena, struct queue_state *ret,
                                   struct fault *fault);
+
+/* ---- events: what became of jobs, in the order of the commits ---- */
+struct event {
+    int64_t seq, time_ms;
+    const char *job_id, *task_id, *task_config_id, *submission_id, *owner_id;
+    enum job_status status;
+    enum submission_status submission_status;
+    int attempt;
+    bool cancel_requested;
+};
+struct event_query {
+    int64_t job_seq;                                 /* 0: of all jobs */
+    const char *task_id, *config_id, *submission_id; /* NULL: any */
+    int status;                                      /* enum job_status; -1: any */
+};
+struct event_step {
+    int64_t position; /* in: what comes behind this seq is wanted; out: what is up to here was looked at */
+    size_t rows_max;
+    size_t count; /* out: rows filled */
+    bool more;    /* out: there may be more at once */
+    bool lost;    /* out: nothing follows `position` without a gap: older events are gone, or it is of another database.
+                     Moved to the newest */
+};
+must_check bool store_read_events(struct store_reader *reader, const struct scope *scope,
+                                  const struct event_query *query, struct event_step *step, struct arena *arena,
+                                  struct event *ret_rows, struct fault *fault);
+/* Positions before the oldest event that is kept, and of the newest; 0, 0: there are none. */
+must_check bool store_event_ends(struct store_reader *reader, int64_t *ret_before, int64_t *ret_last,
+                                 struct fault *fault);
 
 /* NOT_FOUND: no such key. Else the stored answer and the digest of the request it belongs to. */
 must_check bool store_find_answer(struct store_reader *reader, const uint8_t key[static 32], struct arena *arena,

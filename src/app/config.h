@@ -111,6 +111,11 @@ struct config {
         unsigned queue;
         uint64_t idempotency_ttl_ms;
     } store;
+    struct config_events {
+        const struct yaml_node *node;
+        unsigned max, heartbeat_ms;
+        uint64_t keep_ms;
+    } events;
     const char *application;
     struct config_execution {
         const struct yaml_node *node;

@@ -142,6 +142,15 @@ static const struct setting MAXIMUM[] = {
 #undef AT
 static const struct setting_table MAXIMUM_TABLE = TABLE(MAXIMUM, struct config_maximum);
 
+#define AT(member) .offset = offsetof(struct config_events, member)
+static const struct setting EVENTS[] = {
+    {"heartbeat", SETTING_TIME, AT(heartbeat_ms), "15s", SECOND, 10 * MINUTE, .help = "how long a stream of events may be silent"},
+    {"max", SETTING_COUNT, AT(max), "1000000", 1000, 100000000, .help = "events that are kept for streams to resume; a job has about four"},
+    {"keep", SETTING_LONG_TIME, AT(keep_ms), "168h", MINUTE, DAYS(366), .help = "how long they are kept"},
+};
+#undef AT
+static const struct setting_table EVENTS_TABLE = TABLE(EVENTS, struct config_events);
+
 #define AT(member) .offset = offsetof(struct config_execution, member)
 static const struct setting EXECUTION[] = {
     {"python", TEXT, AT(python), "/usr/bin/python3", .help = "the absolute path of the application's Python interpreter"},
@@ -249,6 +258,7 @@ static const struct setting ROOT[] = {
     {"server", SETTING_SECTION, AT(server), .section = &SERVER_TABLE, .help = "where and how the server listens"},
     {"limits", SETTING_SECTION, AT(limits), .section = &LIMITS_TABLE, .help = "what one client may take"},
     {"store", SETTING_SECTION, AT(store), .section = &STORE_TABLE, .help = "where everything is kept"},
+    {"events", SETTING_SECTION, AT(events), .section = &EVENTS_TABLE, .help = "what streams of events tell"},
     {"application", PATH, AT(application), .required = true, .help = "a Taipy application (.toml) or one in bailiff's own form (.yaml)"},
     {"execution", SETTING_SECTION, AT(execution), .section = &EXECUTION_TABLE, .help = "how users' code runs"},
     {"shutdown", SETTING_SECTION, AT(shutdown), .section = &SHUTDOWN_TABLE, .help = "what becomes of running jobs when the server is stopped"},

@@ -44,12 +44,15 @@ static const struct route ROUTES[] = {
     {GET,    "/api/v1/jobs/{id}/",                             JOBS_READ,      0,        jobs_get},
     {DELETE, "/api/v1/jobs/{id}/",                             JOBS_DELETE,    0,        jobs_delete},
     {GET,    "/api/v1/jobs/{id}/log/",                         JOBS_READ,      0,        jobs_log},
+    {GET,    "/api/v1/jobs/{id}/events/",                      JOBS_READ,      0,        jobs_events},
     {POST,   "/api/v1/jobs/submit/{id}/",                      JOBS_SUBMIT,    KIB(64),  jobs_submit},
     {POST,   "/api/v1/jobs/cancel/{id}/",                      JOBS_CANCEL,    KIB(64),  jobs_cancel},
 
     {GET,    "/api/v1/queue/",                                 QUEUE_READ,     0,        queue_get},
     {POST,   "/api/v1/queue/pause/",                           QUEUE_WRITE,    KIB(16),  queue_pause},
     {POST,   "/api/v1/queue/resume/",                          QUEUE_WRITE,    KIB(16),  queue_resume},
+
+    {GET,    "/api/v1/events/",                                JOBS_READ,      0,        events_stream},
 
     {GET,    "/api/v1/submissions/",                           SUBMISSIONS_READ, 0,      submissions_list},
     {GET,    "/api/v1/submissions/{id}/",                      SUBMISSIONS_READ, 0,      submissions_get},

@@ -131,6 +131,7 @@ static void stop(struct serving *s)
     server_free(s->server);
     keyring_free(s->keyring);
     store_close(s->store);
+    event_hub_free(s->hub);
     revocations_free(s->revocations); /* after the writer, which adds to them */
     jobs_free(s->jobs);
     refusal_ledger_free(s->services.refusals);

@@ -16,6 +16,7 @@ struct serving {
     struct jobs *jobs;
     bool jobs_started;
     struct store *store;
+    struct event_hub *hub;
     struct server *server;
     struct revocations *revocations;
     struct keyring *keyring;

@@ -111,16 +111,28 @@ bool serve_load_application(struct serving *s, struct fault *fault)
 }
 
 /* ---- the store ---- */
+/* Writer thread. */
+static void tell_of_jobs(void *arg, const struct job_event *events, size_t count)
+{
+    const struct serving *s = arg;
+
+    event_hub_tell(s->hub, events, count);
+    jobs_on_events(s->jobs, events, count);
+}
+
 bool serve_make_store(struct serving *s, struct fault *fault)
 {
+    s->hub = event_hub_new();
     const struct store_options options = {
         .folder = s->config->store.folder,
         .queue_max = s->config->store.queue,
         .idempotency_ttl_s = (unsigned)(s->config->store.idempotency_ttl_ms / 1000),
         .unfinished_jobs_max = s->config->limits.subject.unfinished_jobs,
+        .events_max = s->config->events.max,
+        .events_ttl_s = (unsigned)(s->config->events.keep_ms / 1000),
         .log = s->log,
-        .on_jobs = jobs_on_events,
-        .on_jobs_arg = s->jobs,
+        .on_jobs = tell_of_jobs,
+        .on_jobs_arg = s,
     };
 
     return store_open(&options, &s->store, fault);
@@ -208,6 +220,8 @@ void serve_fill_services(struct serving *s)
         .log = s->log,
         .store = s->store,
         .jobs = s->jobs,
+        .hub = s->hub,
+        .heartbeat_ms = c->events.heartbeat_ms,
         .manifest = s->manifest,
         .wire = (enum wire)c->api.wire,
         .public_url = c->server.public_url,

@@ -216,6 +216,29 @@ static const struct member submission_members[] = {
 };
 const struct member_table SUBMISSION_MEMBERS = {submission_members, ARRAY_LEN(submission_members)};
 
+PUT(event, job_id, jw_string(out, e->job_id))
+PUT(event, status, put_enum(out, "Status", job_status_name(e->status), wire))
+PUT(event, attempt, jw_int(out, e->attempt))
+PUT(event, cancel_requested, jw_bool(out, e->cancel_requested))
+PUT(event, task_id, jw_string(out, e->task_id))
+PUT(event, task_config_id, jw_string(out, e->task_config_id))
+PUT(event, submission_id, jw_string(out, e->submission_id))
+PUT(event, submission_status, put_enum(out, "SubmissionStatus", submission_status_name(e->submission_status), wire))
+PUT(event, time, jw_time(out, e->time_ms))
+
+static const struct member event_members[] = {
+    {"job_id", false, event_job_id},
+    {"status", false, event_status},
+    {"attempt", false, event_attempt},
+    {"cancel_requested", false, event_cancel_requested},
+    {"task_id", false, event_task_id},
+    {"task_config_id", false, event_task_config_id},
+    {"submission_id", false, event_submission_id},
+    {"submission_status", false, event_submission_status},
+    {"time", false, event_time},
+};
+const struct member_table EVENT_MEMBERS = {event_members, ARRAY_LEN(event_members)};
+
 PUT(data_node, id, jw_string(out, e->id))
 PUT(data_node, config_id, jw_string(out, e->config_id))
 PUT(data_node, scope, put_enum(out, "Scope", data_scope_name(e->scope), wire))

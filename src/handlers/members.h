@@ -4,6 +4,7 @@
 
 #include "bailiff/http.h"
 #include "bailiff/model.h"
+#include "bailiff/store.h"
 
 struct member {
     const char *name;
@@ -14,7 +15,8 @@ struct member_table {
     const struct member *items;
     size_t count; /* at most 64 */
 };
-extern const struct member_table TASK_MEMBERS, JOB_MEMBERS, SUBMISSION_MEMBERS, DATA_NODE_MEMBERS, REVOCATION_MEMBERS;
+extern const struct member_table TASK_MEMBERS, JOB_MEMBERS, SUBMISSION_MEMBERS, DATA_NODE_MEMBERS, REVOCATION_MEMBERS,
+    EVENT_MEMBERS;
 
 typedef uint64_t member_set;
 static const member_set ALL_MEMBERS = ~(member_set)0;

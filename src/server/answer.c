@@ -9,6 +9,7 @@
 enum { EMPTY_PULLS_MAX = 16 };
 
 static void source_send(struct server_exchange *e);
+static void source_resume(void *waiter);
 
 const char *status_reason(int status)
 {
@@ -194,9 +195,25 @@ static bool client_is_gone(const struct connection *c)
     return !c->http2 && poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
+/* Asks again when the source says so, or when the time has come. */
+static void wait_for_source(struct server_exchange *e)
+{
+    struct body_source *source = e->x.response.source;
+    h2o_context_t *context = &e->connection->loop->context;
+
+    h2o_timeout_link(context->loop, source->await ? &context->one_sec_timeout : &context->hundred_ms_timeout,
+                     &e->later);
+    if (!source->await)
+        return;
+    ticket_abandon(e->turn);
+    e->turn = ticket_new(e->connection->loop->inbox, source_resume, e);
+    source->await(source, e->turn);
+}
+
 static void source_send(struct server_exchange *e)
 {
     const struct response *r = &e->x.response;
+    e->x.draining = e->connection->loop->draining;
     enum source_state state = source_pull(e);
     bool known = r->source_length >= 0;
     size_t left = known ? (size_t)r->source_length - e->sent : SIZE_MAX;
@@ -210,7 +227,7 @@ static void source_send(struct server_exchange *e)
         send_piece(e, true);
         return;
     }
-    if (e->piece.len > 0) {
+    if (e->piece.len > 0) { /* libh2o keeps the head until then */
         send_piece(e, false);
         return;
     }
@@ -218,17 +235,25 @@ static void source_send(struct server_exchange *e)
         answer_abort(e);
         return;
     }
-    h2o_timeout_link(e->connection->loop->context.loop, &e->connection->loop->context.hundred_ms_timeout, &e->later);
+    wait_for_source(e);
 }
 
 void answer_later(h2o_timeout_entry_t *entry)
 {
-    source_send(container_of(entry, struct server_exchange, later));
+    struct server_exchange *e = container_of(entry, struct server_exchange, later);
+
+    ticket_abandon(e->turn);
+    e->turn = NULL;
+    source_send(e);
 }
 
 static void source_resume(void *waiter)
 {
-    source_send(waiter);
+    struct server_exchange *e = waiter;
+
+    if (h2o_timeout_is_linked(&e->later))
+        h2o_timeout_unlink(&e->later);
+    source_send(e);
 }
 
 /* The next piece goes in the loop's next turn: to a reader that keeps up, libh2o would have us send them all in this one, and nobody

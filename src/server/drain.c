@@ -55,6 +55,8 @@ static void cut_exchange(struct server_exchange *e)
         h2o_send(e->req, NULL, 0, H2O_SEND_STATE_FINAL);
     } else if (h2o_timeout_is_linked(&e->later)) {
         h2o_timeout_unlink(&e->later);
+        ticket_abandon(e->turn);
+        e->turn = NULL;
         answer_abort(e);
     }
 }

@@ -115,6 +115,18 @@ static bool expire_answers(struct ledger *ledger, struct store_txn *txn, size_t 
     return true;
 }
 
+static bool expire_events(struct ledger *ledger, struct store_txn *txn, struct fault *fault)
+{
+    int64_t max = EXPIRE_MIN + 2 * (int64_t)txn->event_count, deleted, mono_ms = clock_mono_ms();
+
+    if (mono_ms < ledger->expire_events_again_ms)
+        return true;
+    if (!txn_events_expire(txn, &ledger->event_bounds, max, &deleted, fault))
+        return false;
+    ledger->expire_events_again_ms = deleted == max ? mono_ms : mono_ms + EXPIRE_INTERVAL_MS;
+    return true;
+}
+
 static bool transaction_run(struct ledger *ledger, struct store_txn *txn, struct change *first, struct fault *fault)
 {
     size_t changes = 0;
@@ -126,7 +138,8 @@ static bool transaction_run(struct ledger *ledger, struct store_txn *txn, struct
             return false;
     if (txn->head.seq != ledger->head.seq && !seal_write(txn->db, ledger->audit_key, &txn->head, fault))
         return false;
-    return expire_answers(ledger, txn, changes, fault) && database_run(txn->db, SQL_COMMIT, fault);
+    return expire_answers(ledger, txn, changes, fault) && expire_events(ledger, txn, fault) &&
+           database_run(txn->db, SQL_COMMIT, fault);
 }
 
 /* Returns SQLite's reason why it must be dropped. */

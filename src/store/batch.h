@@ -13,6 +13,8 @@ struct ledger {
     int64_t
         clock_back_ms; /* by how much the clock was set back in the last transaction that was committed; 0: it was not */
     int64_t expire_again_ms; /* monotonic: when to look for expired answers */
+    int64_t expire_events_again_ms;
+    struct event_bounds event_bounds;
     unsigned idempotency_ttl_s, unfinished_jobs_max;
     int checkpoint_error;     /* SQLite's reason why the WAL could not be brought into the database file; SQLITE_OK */
     int log_pages;            /* of the WAL */

@@ -12,9 +12,8 @@ bool txn_create_job(struct store_txn *txn, const struct scope *scope, const stru
         return false;
     struct submission submission = txn_submission_of_task(txn, &task, creation->created_by, arena);
     struct job job = txn_job_of_task(txn, &task, &submission, JOB_SUBMITTED, arena);
-    if (!txn_submission_add(txn, &submission, &job, arena, fault))
+    if (!txn_submission_add(txn, &submission, &job, arena, fault) || !txn_job_event(txn, &job, JOB_SUBMITTED, fault))
         return false;
-    txn_job_event(txn, &job, JOB_SUBMITTED);
     *ret_task = task;
     *ret_job = job;
     *ret_submission = submission;
@@ -102,7 +101,7 @@ static bool delete_rows(struct store_txn *txn, const struct job *job, struct fau
 
     query_int(&of_job, job->seq);
     query_text(&of_submission, job->submission_id);
-    return query_run_one(&of_job, fault) && query_run(&of_submission, fault);
+    return query_run_one(&of_job, fault) && query_run(&of_submission, fault) && txn_events_forget(txn, job->seq, fault);
 }
 
 bool txn_delete_job(struct store_txn *txn, const struct scope *scope, const char *id, int64_t if_match,

@@ -166,8 +166,7 @@ bool row_data_node(struct query *q, struct arena *arena, struct data_node *ret, 
     return ret->id && ret->config_id ? true : row_damaged(q, "id", fault);
 }
 
-/* From the statuses of its jobs. */
-static bool submission_status_read(struct span statuses, enum submission_status *ret)
+bool submission_status_read(struct span statuses, enum submission_status *ret)
 {
     unsigned counts[JOB_STATUS_COUNT] = {0};
     enum job_status status;

@@ -11,6 +11,8 @@ enum { PARENTS_MAX = 1000 }; /* ids told of a data node's parents */
 must_check bool row_task(struct query *q, struct arena *arena, struct task *ret, struct fault *fault);
 must_check bool row_job(struct query *q, struct arena *arena, struct job *ret, struct fault *fault);
 must_check bool row_data_node(struct query *q, struct arena *arena, struct data_node *ret, struct fault *fault);
+/* From the statuses of its jobs, with blanks between them. */
+must_check bool submission_status_read(struct span statuses, enum submission_status *ret);
 must_check bool row_submission(struct query *q, struct arena *arena, struct submission *ret, struct fault *fault);
 must_check bool row_audit(struct query *q, struct arena *arena, struct audit_record *ret_record,
                           uint8_t ret_previous[static AUDIT_HASH_SIZE], uint8_t ret_hash[static AUDIT_HASH_SIZE],

@@ -235,7 +235,18 @@ static const char VERSION_7[] =
 static const char VERSION_8[] =
     "CREATE INDEX data_node_expected ON data_node (seq) WHERE last_edit = 0 AND path IS NOT NULL;";
 
-static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4,
-                                       VERSION_5, VERSION_6, VERSION_7, VERSION_8};
+/* what became of jobs, in the order of the commits; the newest row stays, so that seq is never used again. Narrow: a job has several */
+static const char VERSION_9[] = "CREATE TABLE event ("
+                                "  seq INTEGER PRIMARY KEY,"
+                                "  job_seq INTEGER NOT NULL,"
+                                "  time INTEGER NOT NULL,"
+                                "  status TEXT NOT NULL,"
+                                "  attempt INTEGER NOT NULL,"
+                                "  cancel_requested INTEGER NOT NULL"
+                                ") STRICT;"
+                                "CREATE INDEX event_job ON event (job_seq);";
+
+static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5,
+                                       VERSION_6, VERSION_7, VERSION_8, VERSION_9};
 
 const struct migrations SCHEMA = {VERSIONS, ARRAY_LEN(VERSIONS)};

@@ -32,6 +32,11 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
 #define SUBMISSION_COLUMNS                                                                         \
     "seq, id, entity_config_id, NULL, version, created_at, entity_id, entity_type, submitted_by, " \
     "(SELECT group_concat(j.status, ' ') FROM job AS j WHERE j.submission_id = submission.id)"
+/* and here from those that its jobs had at the time of the event */
+#define EVENT_COLUMNS                                                                                                   \
+    "e.seq, e.time, e.status, (SELECT group_concat((SELECT o.status FROM event AS o WHERE o.job_seq = s.seq AND o.seq " \
+    "<= e.seq ORDER BY o.seq DESC LIMIT 1), ' ') FROM job AS s WHERE s.submission_id = j.submission_id), e.attempt, "   \
+    "e.cancel_requested, j.id, j.task_id, j.task_config_id, j.submission_id, j.owner_id"
 #define REVOCATION_COLUMNS "seq, id, issuer, token_id, subject, issued_before, created_at, created_by, reason"
 #define AUDIT_COLUMNS                                                                                                \
     "seq, time, outcome, action, target, issuer, subject, token_id, roles, address, request_id, client_request_id, " \
@@ -145,6 +150,20 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_JOB_IS_PUBLISHED, "SELECT 1 FROM publish_intent WHERE job_seq = ?1 LIMIT 1")                                 \
     X(SQL_JOB_EXISTS, "SELECT 1 FROM job WHERE id = ?1")                                                               \
     X(SQL_JOB_SEQS_IN_STATUS, "SELECT seq FROM job WHERE status = ?1 AND " UNFINISHED " ORDER BY seq")                 \
+    /* ---- events ---- */                                                                                             \
+    X(SQL_EVENT_ADD, "INSERT INTO event (job_seq, time, status, attempt, cancel_requested) VALUES (?1, ?2, ?3, ?4, "   \
+                     "?5)")                                                                                            \
+    X(SQL_EVENT_ENDS, "SELECT (SELECT min(seq) FROM event), (SELECT max(seq) FROM event)")                             \
+    /* those of deleted jobs are looked at, too, so that a step is bounded */                                          \
+    X(SQL_EVENTS_FROM,                                                                                                 \
+      "SELECT " EVENT_COLUMNS " FROM event AS e LEFT JOIN job AS j ON j.seq = e.job_seq WHERE e.seq > "                \
+      "?1 ORDER BY e.seq LIMIT ?2")                                                                                    \
+    X(SQL_EVENTS_OF_JOB, "SELECT " EVENT_COLUMNS " FROM event AS e LEFT JOIN job AS j ON j.seq = e.job_seq WHERE "     \
+                         "e.job_seq = ?3 AND e.seq > ?1 ORDER BY e.seq LIMIT ?2")                                      \
+    X(SQL_EVENTS_FORGET, "DELETE FROM event WHERE job_seq = ?1 AND seq < (SELECT max(seq) FROM event)")                \
+    X(SQL_EVENTS_EXPIRE, "DELETE FROM event WHERE seq IN (SELECT seq FROM (SELECT seq, time FROM event ORDER BY seq "  \
+                         "LIMIT ?3) WHERE time <= ?1 OR seq <= (SELECT max(seq) FROM event) - ?2) AND seq < (SELECT "  \
+                         "max(seq) FROM event)")                                                                       \
     /* ---- who waits for what ---- */                                                                                 \
     X(SQL_LOCK_ADD, "INSERT INTO data_node_lock (data_node_seq, job_seq) VALUES (?1, ?2) ON CONFLICT DO NOTHING")      \
     X(SQL_LOCK_REMOVE, "DELETE FROM data_node_lock WHERE data_node_seq = ?1 AND job_seq = ?2")                         \

@@ -215,7 +215,8 @@ bool txn_submit_task(struct store_txn *txn, const struct scope *scope, const str
         return false;
     if (!ready && !find_job_by_seq(txn->db, job.seq, arena, &job, fault)) /* what it is blocked by */
         return false;
-    txn_job_event(txn, &job, JOB_SUBMITTED);
+    if (!txn_job_event(txn, &job, JOB_SUBMITTED, fault))
+        return false;
     *ret_task = task;
     *ret_job = job;
     *ret_submission = submission;

@@ -6,10 +6,25 @@
 
 enum { ERROR_MAX = 4096, STACKTRACE_MAX = 65536 };
 
-void txn_job_event(struct store_txn *txn, const struct job *job, enum job_status before)
+/* The row that streams of events read. */
+static bool add_event(struct store_txn *txn, const struct job *job, struct fault *fault)
+{
+    own(query_done) struct query q = query_begin(txn->db, SQL_EVENT_ADD);
+
+    query_int(&q, job->seq);
+    query_int(&q, txn->now_ms);
+    query_text(&q, job_status_name(job->status));
+    query_int(&q, job->attempt);
+    query_int(&q, job->cancel_requested);
+    return query_run_one(&q, fault);
+}
+
+bool txn_job_event(struct store_txn *txn, const struct job *job, enum job_status before, struct fault *fault)
 {
     struct job_event *event;
 
+    if (!add_event(txn, job, fault))
+        return false;
     if (txn->event_count == txn->event_cap) {
         txn->event_cap = txn->event_cap ? 2 * txn->event_cap : 64;
         txn->events = xrealloc(txn->events, txn->event_cap * sizeof(*txn->events));
@@ -24,6 +39,7 @@ void txn_job_event(struct store_txn *txn, const struct job *job, enum job_status
     memcpy(event->submitter, job->submitter, SUBMITTER_SIZE);
     snprintf(event->job_id, sizeof(event->job_id), "%s", job->id);
     snprintf(event->task_config_id, sizeof(event->task_config_id), "%s", job->task_config_id);
+    return true;
 }
 
 /* What a user's program says is kept to a limit: of an error its beginning, of a stack trace its end, where the cause stands. */
@@ -88,6 +104,5 @@ bool txn_job_store(struct store_txn *txn, struct job *job, enum job_status befor
         return false;
     if (job->status != before && job_status_final(job->status) && !txn_load_remove(txn, job->seq, fault))
         return false;
-    txn_job_event(txn, job, before);
-    return true;
+    return txn_job_event(txn, job, before, fault);
 }

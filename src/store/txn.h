@@ -29,6 +29,15 @@ must_check bool txn_answer_keep(struct store_txn *txn, const struct change *chan
 /* Deletes expired answers among the `max` oldest. */
 must_check bool txn_answers_expire(struct store_txn *txn, int64_t max, int64_t *ret_deleted, struct fault *fault);
 
+/* ---- events (events.c) ---- */
+struct event_bounds { /* how many are kept */
+    int64_t max, ttl_ms;
+};
+/* Deletes what is beyond the bounds among the `max` oldest. */
+must_check bool txn_events_expire(struct store_txn *txn, const struct event_bounds *bounds, int64_t max,
+                                  int64_t *ret_deleted, struct fault *fault);
+must_check bool txn_events_forget(struct store_txn *txn, int64_t job_seq, struct fault *fault);
+
 /* ---- time (time.c) ---- */
 /* The next change's time. */
 must_check bool txn_take_time(struct store_txn *txn, struct fault *fault);
@@ -72,7 +81,9 @@ void seq_list_add(struct seq_list *list, int64_t seq);
 must_check bool seq_list_read(struct query *q, struct seq_list *list,
                               struct fault *fault); /* appends all rows' first column */
 
-void txn_job_event(struct store_txn *txn, const struct job *job, enum job_status before);
+/* Tells of the job as it stands: a row for streams of events, and what on_jobs is called with after the commit. */
+must_check bool txn_job_event(struct store_txn *txn, const struct job *job, enum job_status before,
+                              struct fault *fault);
 /* Stores *job as it stands, as its next revision, with the event; if its status changed from `before`, the transition must
  * be legal. */
 must_check bool txn_job_store(struct store_txn *txn, struct job *job, enum job_status before, struct fault *fault);

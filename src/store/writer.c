@@ -6,7 +6,15 @@
 #include "store/queue.h"
 #include "store/writer.h"
 
-enum { QUEUE_MAX = 4096, BATCH_MAX = 256, IDEMPOTENCY_TTL_S = 86400, PROBE_INTERVAL_MS = 1000, LOG_PAGES_MAX = 65536 };
+enum {
+    QUEUE_MAX = 4096,
+    BATCH_MAX = 256,
+    IDEMPOTENCY_TTL_S = 86400,
+    EVENTS_MAX = 1000000,
+    EVENTS_TTL_S = 604800,
+    PROBE_INTERVAL_MS = 1000,
+    LOG_PAGES_MAX = 65536
+};
 
 struct writer {
     pthread_t thread;
@@ -197,6 +205,8 @@ bool writer_start(const struct store_options *options, struct database *db, cons
         .latest_ms = begin->latest_ms,
         .idempotency_ttl_s = options->idempotency_ttl_s ? options->idempotency_ttl_s : IDEMPOTENCY_TTL_S,
         .unfinished_jobs_max = options->unfinished_jobs_max,
+        .event_bounds = {.max = options->events_max ? options->events_max : EVENTS_MAX,
+                         .ttl_ms = (int64_t)(options->events_ttl_s ? options->events_ttl_s : EVENTS_TTL_S) * 1000},
     };
     batch_watch_log(&writer->ledger);
     memcpy(writer->ledger.audit_key, begin->audit_key, AUDIT_KEY_SIZE);

@@ -82,6 +82,11 @@ static inline void world_keys(struct world *w, struct verifier **ret_verifier)
     must(verifier_new(&issuer, 1, ret_verifier, &fault), &fault);
 }
 
+static inline void world_on_jobs(void *hub, const struct job_event *events, size_t count)
+{
+    event_hub_tell(hub, events, count);
+}
+
 static inline struct world *world_new(void)
 {
     static const char *const origins[] = {"https://portal.test"};
@@ -102,7 +107,11 @@ static inline struct world *world_new(void)
 
     struct services *s = &w->services;
     own(freep) char *folder = world_path(w, "data");
-    must(store_open(&(struct store_options){.folder = folder}, &s->store, &fault), &fault);
+    s->hub = event_hub_new();
+    s->heartbeat_ms = 60000;
+    must(store_open(&(struct store_options){.folder = folder, .on_jobs = world_on_jobs, .on_jobs_arg = s->hub},
+                    &s->store, &fault),
+         &fault);
     s->manifest = w->manifest;
     s->public_url = "https://bailiff.test";
     s->realm = "bailiff";
@@ -128,6 +137,7 @@ static inline void world_free(struct world *w)
     token_cache_free(w->bench.tokens);
     snapshot_unref(w->bench.snapshot);
     store_close(w->services.store);
+    event_hub_free(w->services.hub);
     revocations_free(w->services.revocations);
     refusal_ledger_free(w->services.refusals);
     quota_ledger_free(w->services.quotas);

@@ -34,7 +34,7 @@ MODULES = {
 HEADER_MODULE = {
     "common.h": "base", "fault.h": "base", "text.h": "base", "clock.h": "base", "log.h": "base", "json.h": "base",
     "ticket.h": "base", "file.h": "base", "thread.h": "base", "quantity.h": "base", "permission.h": "model",
-    "controls.h": "model", "caller.h": "auth",
+    "controls.h": "model", "caller.h": "auth", "event_hub.h": "jobs",
 }
 
 # third-party headers: pattern, then the modules (in src only) or the very files that may include them

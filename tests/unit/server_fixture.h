@@ -103,7 +103,7 @@ static void answer_source(struct exchange *x, int pieces, enum source_state last
 {
     struct test_source *s = xcalloc(1, sizeof(*s));
 
-    *s = (struct test_source){{source_pull, source_free}, pieces, last, later};
+    *s = (struct test_source){{.pull = source_pull, .free = source_free}, pieces, last, later};
     stub.live_sources++;
     x->response.status = 200;
     x->response.source = &s->super;
