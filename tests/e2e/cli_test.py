@@ -320,6 +320,26 @@ class Commands(Case):
         listed = self.good("submissions", "list", "--status", "COMPLETED,FAILED", "--all", "--json").json()
         self.assertEqual([sum(job in row["job_ids"] for row in listed) for job in (waiting, done, failed)], [0, 1, 1])
 
+    def test_events(self):
+        job = self.good("tasks", "submit", self.create("double"), "--wait", "60").out.split()[0]
+        for more in ([], ["--follow"]):
+            titles, *rows = self.good("jobs", "events", job, *more).lines()
+            self.assertEqual(titles.split(), ["TIME", "JOB", "ATTEMPT", "STATUS"])
+            self.assertEqual([row.split()[2:] for row in rows], [[job, "0", "PENDING"], [job, "1", "RUNNING"], [job, "1", "COMPLETED"]])
+        events = [json.loads(line) for line in self.good("jobs", "events", job, "--json").lines()]
+        self.assertEqual([event["status"] for event in events], ["PENDING", "RUNNING", "COMPLETED"])
+        failed = self.cli("tasks", "submit", self.create("failing"), "--wait", "60").out.split()[0]
+        said = self.cli("jobs", "events", failed, "--follow")
+        self.assertEqual((said.status, said.lines()[-1].split()[-1]), (5, "FAILED"))
+        running = self.good("tasks", "submit", self.create("gated")).out.strip()
+        self.server.wait_job(running, "RUNNING")
+        self.assertEqual(self.good("jobs", "events", running).lines()[-1].split()[-1], "RUNNING")  # so far
+        self.good("jobs", "cancel", running)
+        self.refused(4, "404", "jobs", "events", "JOB_none")
+        self.refused(2, "name a JOB", "jobs", "events")
+        self.refused(2, "leave JOB out", "jobs", "events", job, "--status", "FAILED")
+        self.refused(1, "400", "jobs", "events", "--follow", "--status", "FINISHED")
+
     def test_an_idempotency_key_of_ones_own(self):
         once = [self.good("tasks", "create", "noop", "--idempotency-key", "nightly-7").out for _ in range(2)]
         self.assertEqual(once[0], once[1])
@@ -764,6 +784,28 @@ class Broken(Case):
         said = process.stderr.read().decode()
         self.assertIn("The connection broke", said)
         self.assertIn("COMPLETED", said)
+
+    def test_events_go_on_without_gap_or_doublet(self):
+        process, printed = self.follow("jobs", "events", "--json", "--config-id", "noop")
+        wait_until(lambda: self.wire.accepted >= 1, "it is connected")
+        wait_until(lambda: self.good("tasks", "submit", self.create("noop"), "--wait", "60") and printed(), "the first events are there")
+        for _ in range(3):
+            before = self.wire.accepted
+            self.wire.cut()
+            self.good("tasks", "submit", self.create("noop"), "--wait", "60")
+            wait_until(lambda: self.wire.accepted > before, "it is connected again")
+        last = self.good("tasks", "submit", self.create("noop"), "--wait", "60").out.split()[0]
+        wait_until(lambda: re.search(rf'"{last}","status":"COMPLETED".*\n', printed()), "the last events are there")
+        process.kill()
+        seen = [json.loads(line) for line in printed().splitlines()]
+        begin = str(int(seen[0]["id"]) - 1)
+        replay, replayed = self.follow("jobs", "events", "--json", "--config-id", "noop", "--after", begin)
+        wait_until(lambda: len(replayed().splitlines()) >= len(seen), "all is there again")
+        replay.kill()
+        self.assertEqual(replayed(), printed())
+        jobs = [event["job_id"] for event in seen if event["status"] == "COMPLETED"]
+        self.assertEqual(len(jobs), len(set(jobs)))
+        self.assertGreaterEqual(len(jobs), 5)
 
     def test_the_server_goes_and_comes(self):
         process, printed = self.follow("tasks", "submit", self.create("stages"))

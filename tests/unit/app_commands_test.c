@@ -65,6 +65,7 @@ static void test_help(void **state)
                                         "bailiff help jobs list",
                                         "bailiff help jobs show",
                                         "bailiff help jobs log",
+                                        "bailiff help jobs events",
                                         "bailiff help jobs create",
                                         "bailiff help jobs submit",
                                         "bailiff help jobs cancel",
