@@ -15,6 +15,7 @@ void quota_done(struct exchange *x);
 enum flow authz_enter(struct exchange *x);  /* permission → decision and scope */
 enum flow body_enter(struct exchange *x);   /* limit and content type of the row */
 enum flow replay_enter(struct exchange *x); /* Idempotency-Key: look-up only */
+enum flow replay_leave(struct exchange *x);
 void replay_done(struct exchange *x);
 
 struct refusal_ledger *refusal_ledger_new(void);

@@ -16,7 +16,7 @@ static const struct stage STAGES[] = { /* entered downwards, left upwards */
     {"quota",       quota_enter,       NULL,         quota_done}, /* by issuer and subject */
     {"authz",       authz_enter,       NULL,         NULL},
     {"body",        body_enter,        NULL,         NULL},
-    {"replay",      replay_enter,      NULL,         replay_done}, /* Idempotency-Key: look-up only */
+    {"replay",      replay_enter,      replay_leave, replay_done}, /* Idempotency-Key: look-up only */
 };
 
 static const struct route ROUTES[] = {

@@ -156,8 +156,21 @@ enum flow replay_enter(struct exchange *x)
     return look_up(x);
 }
 
-void replay_done(struct exchange *x)
+static void let_go(struct exchange *x)
 {
     if (x->idempotent)
         inflight_remove(x->services->inflight, x->idempotency_key);
+    x->idempotent = false;
+}
+
+/* Before the client can have the answer: whoever has it may ask again, and what is to be replayed is stored by now. */
+enum flow replay_leave(struct exchange *x)
+{
+    let_go(x);
+    return FLOW_NEXT;
+}
+
+void replay_done(struct exchange *x)
+{
+    let_go(x); /* it was given up before there was an answer */
 }

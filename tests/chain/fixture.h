@@ -28,6 +28,7 @@ struct world {
     struct manifest *manifest;
     struct inbox *inbox;
     int wake_fd;
+    void (*when_answered)(struct world *w); /* once: the answer goes out, and the exchange is not over yet */
 };
 
 struct reply {
@@ -245,6 +246,10 @@ static inline struct reply call(struct world *w, const char *method, const char 
     chain_start(&x);
     while (!answered)
         world_turn(w);
+    if (w->when_answered) {
+        void (*when_answered)(struct world *) = give(w->when_answered);
+        when_answered(w);
+    }
     reply.status = x.response.status;
     text_append(&reply.body, x.response.body.data, x.response.body.len);
     if (x.response.source)

@@ -198,6 +198,29 @@ static void test_idempotency(void **state)
     assert_int_equal(reply_array_size(&list, "/results"), 2);
 }
 
+static void repeat(struct world *w)
+{
+    own(freep) char *ann = world_token(w, "ann", "TAIPY_ADMIN");
+    const char *const key[] = {"idempotency-key: k-2", NULL};
+    own(reply_done) struct reply again = call(w, "POST", "/api/v1/tasks/?config_id=double", ann, key, NULL);
+
+    assert_int_equal(again.status, 201);
+    assert_true(reply_has(&again, "Idempotency-Replayed: true"));
+}
+
+/* A client that has its answer may be quicker than the server is with clearing up. */
+static void test_a_repeat_as_soon_as_there_is_an_answer(void **state)
+{
+    struct world *w = *state;
+    own(freep) char *ann = world_token(w, "ann", "TAIPY_ADMIN");
+    const char *const key[] = {"idempotency-key: k-2", NULL};
+
+    w->when_answered = repeat;
+    own(reply_done) struct reply first = call(w, "POST", "/api/v1/tasks/?config_id=double", ann, key, NULL);
+    assert_int_equal(first.status, 201);
+    assert_null(w->when_answered);
+}
+
 static void test_cors(void **state)
 {
     struct world *w = *state;
@@ -248,6 +271,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_conditions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_idempotency, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_repeat_as_soon_as_there_is_an_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_audit, setup, teardown),
     };
