@@ -17,6 +17,8 @@
 enum {
     QUIET_MAX_US = 1000000, /* process numbers cannot come round to the same one in so short a time */
     ENVIRONMENT_MAX = 1 << 20,
+    CHILDREN_BYTES_MAX = 16384,
+    CHILDREN_MAX = CHILDREN_BYTES_MAX / 2,
 };
 
 bool census_init(struct census *census, struct fault *fault)
@@ -234,21 +236,51 @@ void census_prove(struct census *census, const struct census_mark *since)
         closep(&census->last);
 }
 
-/* ---- being alone ---- */
+/* ---- the kernel's own lists ---- */
 
-/* Whether the thread's children are `expected`, as the kernel writes them. */
-static bool children_are(struct census *census, pid_t pid, const char *tid, const char *expected)
+/* The thread's children, or -1: they cannot be told. What we are the parent of stays in our list until we take note of its
+ * end, so that nobody can leave it while it is read. */
+static int children_read(struct census *census, pid_t pid, const char *tid, pid_t *ret_pids)
 {
-    char path[64], content[64];
+    char path[64], content[CHILDREN_BYTES_MAX];
+    size_t len = 0;
+    int count = 0;
 
     snprintf(path, sizeof path, "%d/task/%s/children", (int)pid, tid);
     own(closep) int fd = openat(dirfd(census->proc), path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, content, sizeof content);
-    return len >= 0 && (size_t)len == strlen(expected) && memcmp(content, expected, (size_t)len) == 0;
+    for (ssize_t got = 1; got > 0; len += (size_t)got)
+        if (fd < 0 || len == sizeof content || (got = read(fd, content + len, sizeof content - len)) < 0)
+            return -1;
+    struct span rest = {content, len}, word;
+    uint64_t number;
+    while (span_cut(&rest, ' ', &word)) /* "12 345 " */
+        if (span_to_u64(word, INT32_MAX, &number))
+            ret_pids[count++] = (pid_t)number;
+    return count;
+}
+
+static int own_children_read(struct census *census, pid_t *ret_pids)
+{
+    char self[16];
+
+    snprintf(self, sizeof self, "%d", (int)getpid());
+    return children_read(census, getpid(), self, ret_pids);
+}
+
+/* A child that has ended has no children any more, even if its parent does not care to know. */
+static bool none_lives(struct census *census, const pid_t *pids, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct process process;
+        if (process_look(census, pids[i], &process) && !process.dead)
+            return false;
+    }
+    return count >= 0;
 }
 
 static bool is_childless(struct census *census, pid_t pid)
 {
+    pid_t children[CHILDREN_MAX];
     char path[32];
     bool childless = true;
 
@@ -260,21 +292,47 @@ static bool is_childless(struct census *census, pid_t pid)
         return false;
     }
     for (struct dirent *entry; childless && (entry = readdir(threads));)
-        childless = entry->d_name[0] == '.' || children_are(census, pid, entry->d_name, "");
+        childless = entry->d_name[0] == '.' ||
+                    none_lives(census, children, children_read(census, pid, entry->d_name, children));
     closedir(threads);
     return childless;
 }
 
 bool census_alone(struct census *census, pid_t child)
 {
-    char self[16], expected[16];
     siginfo_t info;
 
     /* Whoever loses its parent becomes ours, we being the subreaper: without a child there is no descendant. */
     if (child == 0)
         return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
     /* First the child's own: one that it had and that lost its parent since then is found among ours. */
-    snprintf(self, sizeof self, "%d", (int)getpid());
-    snprintf(expected, sizeof expected, "%d ", (int)child);
-    return is_childless(census, child) && children_are(census, getpid(), self, expected);
+    return is_childless(census, child) && census_only(census, (struct spared){.pids = &child, .count = 1});
+}
+
+bool census_only(struct census *census, struct spared spared)
+{
+    pid_t children[CHILDREN_MAX];
+    int count = own_children_read(census, children);
+
+    for (int i = 0; i < count; i++)
+        if (!is_spared(spared, children[i]))
+            return false;
+    return count >= 0;
+}
+
+bool census_can_tell(struct census *census)
+{
+    pid_t children[CHILDREN_MAX];
+
+    return own_children_read(census, children) >= 0;
+}
+
+void census_kill_children(struct census *census, struct spared spared)
+{
+    pid_t children[CHILDREN_MAX];
+    int count = own_children_read(census, children);
+
+    for (int i = 0; i < count; i++)
+        if (!is_spared(spared, children[i]))
+            kill(children[i], SIGKILL); /* not reaped yet: the number is its own */
 }

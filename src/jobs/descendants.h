@@ -33,15 +33,22 @@ struct spared {
     size_t count;
     bool descendants; /* theirs are spared, too */
 };
-/* Sends the signal to every living descendant but those spared; returns how many there are. Signal 0 only counts. */
+/* Sends the signal to every living descendant but those spared; returns how many there are. Signal 0 only counts. None found is no proof
+ * that there is none: one that is born, and loses its parent, while /proc is read stands nowhere in what was read. */
 size_t census_signal(struct census *census, struct spared spared, int signal);
 /* Kills every process of our own user in whose environment stands `entry` ("NAME=value"), this one spared; how many
  * there were. */
 size_t census_kill_marked(struct census *census, const char *entry);
 
-/* Certain that this process, which has one thread, has no descendant but this child (0: none at all). False may also
- * mean that it cannot be told so cheaply. */
+/* Certain that this process, which has one thread, has no living descendant but this child (0: none at all, and none whose end is
+ * still to be taken note of). False may also mean that it cannot be told. */
 bool census_alone(struct census *census, pid_t child);
+/* The same of its children only: it has none but those spared, whatever these have. */
+bool census_only(struct census *census, struct spared spared);
+/* Whether the kernel has the lists that these two need (but for census_alone of 0, which needs none). */
+bool census_can_tell(struct census *census);
+/* Kills its own children but those spared: so quickly that it also meets those who fork and end in one breath, always a new one. */
+void census_kill_children(struct census *census, struct spared spared);
 
 /* A moment, to be compared with later: if no process was born in between, none needs to be looked for. */
 struct census_mark {

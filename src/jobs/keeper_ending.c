@@ -124,8 +124,11 @@ static bool end_descendants(struct keeper *keeper, int64_t now_ms)
     size_t alive = census_signal(&keeper->census, spared, signal);
     if (signal == SIGTERM)
         census_signal(&keeper->census, spared, SIGCONT); /* a stopped process could not heed it */
+    if (signal == SIGKILL)
+        census_kill_children(&keeper->census, spared);
     keeper->rounds++;
-    if (alive > 0 || keeper->command.pid > 0 || worker_goes)
+    /* That none was found is not enough where it can be proved: the next look does. */
+    if (alive > 0 || keeper->command.pid > 0 || worker_goes || !stays || census_can_tell(&keeper->census))
         return false;
     keeper->clean = now;
     return true;
@@ -154,14 +157,15 @@ void keeper_end_step(struct keeper *keeper, int64_t now_ms)
 
 void keeper_end_everything(struct keeper *keeper)
 {
-    size_t alive;
+    pid_t ended;
 
     do {
-        alive = census_signal(&keeper->census, (struct spared){0}, SIGKILL);
-        while (waitpid(-1, NULL, WNOHANG) > 0)
+        census_signal(&keeper->census, (struct spared){0}, SIGKILL);
+        census_kill_children(&keeper->census, (struct spared){0});
+        while ((ended = waitpid(-1, NULL, WNOHANG)) > 0)
             ;
-        if (alive > 0)
+        if (ended == 0)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    } while (alive > 0);
+    } while (ended == 0); /* until there is no child, and so no descendant */
     keeper_unlock(keeper);
 }

@@ -17,7 +17,7 @@
 #include "bailiff/file.h"
 #include "jobs/runner.h"
 
-enum { PREDECESSOR_TIMEOUT_MS = 60000, KEEPERS_PATIENCE_MS = 5000, BACKLOG = 4 };
+enum { PREDECESSOR_TIMEOUT_MS = 60000, KEEPERS_PATIENCE_MS = 5000, BACKLOG = 4, EMPTY_LOOKS = 3 };
 
 static void sleep_ms(long ms)
 {
@@ -109,13 +109,20 @@ static bool leftovers_end(struct runner *runner, struct fault *fault)
     own(freep) char *entry = xprintf("BAILIFF_WORK=%s", runner->work);
     int64_t deadline = clock_mono_ms() + PREDECESSOR_TIMEOUT_MS;
 
-    for (size_t found; (found = census_kill_marked(&runner->census, entry)) > 0; sleep_ms(2)) {
+    for (unsigned empty_looks = 0;; sleep_ms(2)) {
+        struct census_mark before = census_mark(&runner->census);
+        size_t found = census_kill_marked(&runner->census, entry);
+        struct census_mark after = census_mark(&runner->census);
+        if (found == 0 && (census_quiet(&before, &after) || ++empty_looks == EMPTY_LOOKS))
+            return true; /* nobody was born while we looked, or it was looked often enough */
+        if (found == 0)
+            continue;
+        empty_looks = 0;
         log_write(runner->options->log, LOG_WARNING, "runner.leftovers", "Ended processes of an earlier runner.",
                   L_INT("count", found));
         if (clock_mono_ms() > deadline)
             return fault_set(fault, FAULT_CONFLICT, "Processes of an earlier runner do not end.");
     }
-    return true;
 }
 
 static bool subfolder_make(struct runner *runner, const char *name, bool fresh, struct fault *fault)

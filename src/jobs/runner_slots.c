@@ -188,7 +188,9 @@ bool runner_bury(struct runner *runner)
         return false;
     /* What a dead keeper leaves behind becomes our child: all that is not below a living keeper is without a master. */
     struct spared spared = {.pids = living, .count = living_count, .descendants = true};
-    if (census_signal(&runner->census, spared, SIGKILL) > 0)
+    bool some = census_signal(&runner->census, spared, SIGKILL) > 0;
+    census_kill_children(&runner->census, spared);
+    if (some || (census_can_tell(&runner->census) && !census_only(&runner->census, spared)))
         return true;
     for (size_t i = runner->slot_count; i-- > 0;) {
         struct slot *slot = runner->slots[i];

@@ -5,6 +5,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -147,6 +149,76 @@ static void a_child_of_a_thread_is_seen(void **state)
     assert_false(census_alone(*state, child));
 }
 
+static void leaves_a_zombie(void)
+{
+    pid_t pid = fork();
+    siginfo_t info;
+
+    if (pid == 0)
+        _exit(0);
+    waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+}
+
+/* Users' code often does not take note of its processes' ends. */
+static void a_dead_child_of_the_child_does_not_count(void **state)
+{
+    pid_t child = child_that(leaves_a_zombie);
+
+    assert_true(census_alone(*state, child));
+}
+
+static int beats[2]; /* a pipe */
+
+/* Always somebody else: forks and ends, in a session of its own, and says so each time. */
+static void runs_a_relay(void)
+{
+    if (fork() != 0)
+        return;
+    for (;;) {
+        pid_t next = fork();
+        if (next > 0)
+            _exit(0);
+        if (next == 0 && (setsid() < 0 || (write(beats[1], "x", 1) < 0 && errno != EAGAIN)))
+            _exit(1);
+    }
+}
+
+/* No look at /proc is sure to meet it; when it is said to be gone, it is. */
+static void a_relay_is_ended(void **state)
+{
+    char buffer[4096];
+
+    for (int round = 0; round < 20; round++) {
+        assert_int_equal(pipe2(beats, O_NONBLOCK), 0);
+        pid_t child = child_that(runs_a_relay);
+        kill(child, SIGKILL);
+        for (int64_t end = clock_mono_ms() + PATIENCE_MS; !census_alone(*state, 0);) {
+            assert_true(clock_mono_ms() < end);
+            census_signal(*state, (struct spared){0}, SIGKILL);
+            census_kill_children(*state, (struct spared){0});
+            while (waitpid(-1, NULL, WNOHANG) > 0)
+                ;
+        }
+        close(beats[1]);
+        while (read(beats[0], buffer, sizeof buffer) > 0)
+            ;
+        assert_int_equal(read(beats[0], buffer, sizeof buffer), 0); /* the end: nobody has its other end open */
+        close(beats[0]);
+    }
+}
+
+static void only_some_children(void **state)
+{
+    pid_t pids[] = {child_that(forks), child_that(does_nothing)};
+
+    assert_true(census_only(*state, (struct spared){.pids = pids, .count = 2}));
+    assert_false(census_only(*state, (struct spared){.pids = pids, .count = 1}));
+    census_kill_children(*state, (struct spared){.pids = pids, .count = 1});
+    assert_int_equal(waitpid(pids[1], NULL, 0), pids[1]);
+    assert_true(census_only(*state, (struct spared){.pids = pids, .count = 1}));
+    assert_int_equal(waitpid(pids[0], NULL, WNOHANG), 0);
+}
+
 static void a_birth_ends_the_quiet(void **state)
 {
     struct census_mark before = census_mark(*state);
@@ -166,6 +238,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_orphan_is_seen, setup, teardown),
         cmocka_unit_test_setup_teardown(another_child_is_seen, setup, teardown),
         cmocka_unit_test_setup_teardown(a_child_of_a_thread_is_seen, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_dead_child_of_the_child_does_not_count, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_relay_is_ended, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_some_children, setup, teardown),
         cmocka_unit_test_setup_teardown(a_birth_ends_the_quiet, setup, teardown),
     };
 
