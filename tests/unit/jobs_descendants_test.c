@@ -169,18 +169,19 @@ static void a_dead_child_of_the_child_does_not_count(void **state)
 
 static int beats[2]; /* a pipe */
 
-/* Always somebody else: forks and ends, in a session of its own, and says so each time. */
+/* Always somebody else: forks and ends, in a session of its own, and says so each time. Should nobody end it, it ends by itself. */
 static void runs_a_relay(void)
 {
     if (fork() != 0)
         return;
-    for (;;) {
+    for (int runner = 0; runner < 20000; runner++) {
         pid_t next = fork();
         if (next > 0)
             _exit(0);
         if (next == 0 && (setsid() < 0 || (write(beats[1], "x", 1) < 0 && errno != EAGAIN)))
             _exit(1);
     }
+    _exit(0);
 }
 
 /* No look at /proc is sure to meet it; when it is said to be gone, it is. */
