@@ -37,7 +37,8 @@ class SsoCase(unittest.TestCase):
     def setUpClass(cls):
         folder = tempfile.mkdtemp(prefix="bailiff-sso-")
         cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
-        cls.server = Server(apps.taipy(os.path.join(folder, "app")), {}, folder)
+        settings = {"limits": {"address": {"refusals_per_minute": 0}}}  # ten thousand refusals are asked for
+        cls.server = Server(apps.taipy(os.path.join(folder, "app")), settings, folder)
         cls.addClassCleanup(cls.server.remove)
         cls.addClassCleanup(cls.server.kill)
         cls.providers = [Provider(cls.server, "ES256"), Provider(cls.server, "RS256")]
