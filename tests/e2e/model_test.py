@@ -1,7 +1,7 @@
 """Random submits, cancels, kills of every process, stops and reloads against a reference model of the rules (lib/rules.py): no illegal
 transition, no lost or doubled run, no lock left, no job RUNNING without a live process.
 
-    BAILIFF=.build/release/bailiff BAILIFF_SOURCE=. BAILIFF_TOOLS=.build/release /usr/bin/python3 tests/e2e/model.py [-v] [Class.test]
+    /usr/bin/python3 tests/e2e/model_test.py [-v] [Class.test]
 
 A failure prints the seed, the step and what was done last. BAILIFF_SEED=n begins with that seed (what the server does meanwhile is its
 own affair: a run that depends on it may need several tries), BAILIFF_STEPS=n makes n steps in all.
