@@ -37,6 +37,14 @@ void budget_give_back_body(struct server *server, uint64_t *bytes)
     *bytes = 0;
 }
 
+void budget_shrink_body(struct server *server, uint64_t *bytes, uint64_t needed)
+{
+    uint64_t rest = *bytes - MIN(*bytes, needed);
+
+    *bytes -= rest;
+    budget_give_back_body(server, &rest);
+}
+
 /* ---- streams ---- */
 
 static void subject_key(const struct exchange *x, uint8_t key[static TALLY_KEY_SIZE])

@@ -124,6 +124,7 @@ struct connection *connection_adopt(struct loop *loop, const struct listener *li
     c->socket = socket;
     c->tls = tls;
     c->linger_fd = -1;
+    h2o_linklist_init_anchor(&c->bodies);
     h2o_linklist_insert(&loop->connections, &c->link);
     loop->connection_count++;
     socket->on_close.cb = connection_on_close;

@@ -148,12 +148,15 @@ struct connection {
     struct client client;
     /* HTTP/1: the target of the request at hand, as an offset, for the buffer moves while a body is read */
     size_t target_at, target_len;
-    uint64_t body_reserved; /* of the server's share for bodies */
+    uint64_t body_reserved; /* of the server's share for bodies; HTTP/1 */
     int refusal_status;     /* set: the head was refused */
     const char *refusal_reason;
     struct client refusal_client;
     enum server_refusal refusal;
-    unsigned resets; /* HTTP/2 streams aborted */
+    /* HTTP/2: */
+    unsigned resets;       /* streams aborted */
+    h2o_linklist_t bodies; /* that are on their way */
+    bool no_room;          /* for the body of the request whose head was just read */
     /* Where clients have certificates: */
     SSL *ssl;                        /* the socket's, once the handshake is done */
     struct certificate *certificate; /* the client's; before it is admitted: what it showed, and was refused for */
@@ -176,7 +179,6 @@ struct server_exchange {
     struct ticket *turn; /* while its next piece waits for the loop's next turn */
     h2o_timeout_entry_t later;
     h2o_timeout_entry_t patience; /* linked while the client has not taken what libh2o was given */
-    uint64_t body_reserved;       /* HTTP/2 */
     bool streams;                 /* counted as a stream */
     bool streams_by_subject;
     uint8_t subject[TALLY_KEY_SIZE];
@@ -279,6 +281,7 @@ void handshake_over(struct connection *c); /* also when it was not one */
 /* ---- budget.c: what may be held for strangers ---- */
 must_check bool budget_take_body(struct server *server, uint64_t bytes);
 void budget_give_back_body(struct server *server, uint64_t *bytes); /* which become 0 */
+void budget_shrink_body(struct server *server, uint64_t *bytes, uint64_t needed);
 /* The exchange's source counts as a stream; NULL, or what to tell the client. */
 const char *budget_take_stream(struct server_exchange *e, bool *ret_of_subject);
 void budget_give_back_stream(struct server_exchange *e);
@@ -296,6 +299,12 @@ void record_end(struct loop *loop);
 int request_handle(h2o_handler_t *handler, h2o_req_t *req);
 /* False: an X-Forwarded-For that cannot be read; *ret is the connection's. */
 must_check bool request_find_client(const h2o_req_t *req, const struct connection *c, struct client *ret);
+
+/* ---- http2.c: what libh2o would wait for without end ---- */
+/* Its head announces a body. False: there is no room. */
+must_check bool http2_body_begins(h2o_req_t *req, struct connection *c);
+void http2_body_is_there(const h2o_req_t *req, struct connection *c); /* also if it has none */
+void http2_answer_is_waited_for(h2o_req_t *req, struct connection *c);
 
 /* ---- answer.c ---- */
 void answer_exchange(struct exchange *x);

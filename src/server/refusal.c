@@ -3,6 +3,8 @@
 #include "bailiff/file.h"
 #include "server/internal.h"
 
+static const char NO_ROOM[] = "The server has no room for a body at this moment.";
+
 struct refusal_text {
     char *json;
     size_t len;
@@ -41,15 +43,20 @@ static void refusal_headers(h2o_req_t *req, const struct refusal_text *r)
         h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("strict-transport-security"), 0, NULL,
                               H2O_STRLIT(HSTS_VALUE));
     h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-request-id"), 0, NULL, r->id, UUID_TEXT_SIZE - 1);
+    if (req->res.status == 503)
+        h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("retry-after"), 0, NULL, H2O_STRLIT("1"));
 }
 
-static void refusal_record(struct connection *c, const struct client *client, enum server_refusal refusal,
+static void refusal_record(h2o_req_t *req, const struct client *client, enum server_refusal refusal,
                            const struct refusal_text *r, int status, const char *reason)
 {
+    struct connection *c = connection_of(req->conn);
+
     record_refusal(c->loop, refusal, client, reason, r->id, status);
     if (c->loop->testing)
         return;
     if (c->http2) { /* does not end with the answer */
+        http2_answer_is_waited_for(req, c);
         if (client_is_barred(c->loop, &c->client))
             connection_reset(c);
         return;
@@ -63,14 +70,12 @@ void refusal_answer(h2o_req_t *req, const struct client *client, enum server_ref
 {
     struct refusal_text *r = refusal_render(req, status, reason);
 
-    refusal_record(connection_of(req->conn), client, refusal, r, status, reason);
+    refusal_record(req, client, refusal, r, status, reason);
     req->http1_is_persistent = 0;
     req->res.status = status;
     req->res.reason = status_reason(status);
     req->res.content_length = r->len;
     refusal_headers(req, r);
-    if (status == 503)
-        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("retry-after"), 0, NULL, H2O_STRLIT("1"));
     h2o_send_inline(req, r->json, r->len);
 }
 
@@ -92,22 +97,26 @@ static void rewriter_send(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bufs
 
 static void rewriter_setup(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
 {
-    const char *reason = req->res.status == 413 ? "The body is larger than any route takes."
+    struct connection *c = connection_of(req->conn);
+    const char *reason = c->no_room               ? NO_ROOM
+                         : req->res.status == 413 ? "The body is larger than any route takes."
                          : req->version < 0x200 ? "The framing of the body is malformed."
                                                 : "A header field is malformed.";
     struct rewriter *rewriter = (struct rewriter *)h2o_add_ostream(req, sizeof(*rewriter), slot);
-    struct connection *c = connection_of(req->conn);
     struct client client;
 
+    if (c->no_room)
+        req->res.status = 503;
     (void)!request_find_client(req, c, &client);
 
     rewriter->text = refusal_render(req, req->res.status, reason);
     rewriter->super.do_send = rewriter_send;
-    refusal_record(c, &client, REFUSED_PARSER, rewriter->text, req->res.status, reason);
+    refusal_record(req, &client, c->no_room ? REFUSED_MEMORY : REFUSED_PARSER, rewriter->text, req->res.status, reason);
     memset(&req->res.headers, 0, sizeof(req->res.headers));
     refusal_headers(req, rewriter->text);
     req->res.reason = status_reason(req->res.status);
     req->res.content_length = rewriter->text->len;
+    c->no_room = false;
     h2o_setup_next_ostream(req, &rewriter->super.next);
 }
 

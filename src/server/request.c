@@ -81,9 +81,10 @@ static void exchange_dispose(void *arg)
         h2o_timeout_unlink(&e->patience);
     h2o_linklist_unlink(&e->link);
     budget_give_back_stream(e);
-    budget_give_back_body(c->loop->server, c->http2 ? &e->body_reserved : &c->body_reserved);
-    if (!c->http2) /* for the next request, or it is being closed */
+    if (!c->http2) { /* for the next request, or it is being closed */
+        budget_give_back_body(c->loop->server, &c->body_reserved);
         connection_wait(c, WAIT_IDLE);
+    }
     /* HTTP/2 has freed the body already. */
     e->x.body = (struct span){0};
     log_access(e);
@@ -168,43 +169,26 @@ bool request_find_client(const h2o_req_t *req, const struct connection *c, struc
     return connection_find_client(c, values, count, ret);
 }
 
-/* HTTP/2 bodies are here already, so that this bounds only what waits. */
-static bool take_body(h2o_req_t *req, struct connection *c, uint64_t *ret_reserved)
-{
-    *ret_reserved = 0;
-    if (!c->http2 || req->entity.len == 0)
-        return true;
-    if (!budget_take_body(c->loop->server, req->entity.len))
-        return false;
-    *ret_reserved = req->entity.len;
-    return true;
-}
-
 static void begin_exchange(h2o_req_t *req, struct connection *c)
 {
     struct client client;
-    uint64_t reserved;
 
     if (!request_find_client(req, c, &client)) {
         refusal_answer(req, &client, REFUSED_FORWARDED, 400,
                        "X-Forwarded-For is malformed or has more than 32 entries.");
         return;
     }
-    if (!take_body(req, c, &reserved)) {
-        refusal_answer(req, &client, REFUSED_MEMORY, 503, "The server has no room for a body at this moment.");
-        return;
-    }
     atomic_fetch_add_explicit(&c->loop->server->requests, 1, memory_order_relaxed);
-    struct exchange *x = exchange_make(req, c, &client);
-    container_of(x, struct server_exchange, x)->body_reserved = reserved;
-    chain_start(x);
+    chain_start(exchange_make(req, c, &client));
 }
 
 int request_handle(h2o_handler_t *handler, h2o_req_t *req)
 {
     struct connection *c = connection_of(req->conn);
 
-    if (!c->http2)
+    if (c->http2)
+        http2_body_is_there(req, c);
+    else
         connection_wait(c, WAIT_ANSWER);
     if (req->version < 0x200 && c->refusal_status) {
         refusal_answer(req, &c->refusal_client, c->refusal, c->refusal_status, c->refusal_reason);

@@ -1,4 +1,6 @@
 /* HTTP/2, on listeners that require a client certificate. */
+#include <sys/mman.h>
+
 #include "unit/server_tls_fixture.h"
 
 static void *stop_server(void *server)
@@ -7,11 +9,21 @@ static void *stop_server(void *server)
     return NULL;
 }
 
+/* In libh2o's place: nobody shall be able to make it parse those. */
+static atomic_int digests_loaded;
+
+void h2o_cache_digests_load_header(void **digests, const char *value, size_t len);
+void h2o_cache_digests_load_header(void **digests, const char *value, size_t len)
+{
+    digests_loaded++;
+}
+
 enum {
     FRAME_DATA = 0,
     FRAME_HEADERS = 1,
     FRAME_RST_STREAM = 3,
     FRAME_SETTINGS = 4,
+    FRAME_PING = 6,
     FRAME_WINDOW_UPDATE = 8,
     END_STREAM = 1,
     END_HEADERS = 4,
@@ -269,6 +281,162 @@ static void http2_heads_end_where_they_begin(void **state)
     server_down(server);
 }
 
+/* ---- bodies ---- */
+
+#define PLAIN_POST "\x83\x87\x01\x09localhost\x84"
+
+static void http2_post(struct client *c, unsigned stream)
+{
+    frame_send(c, FRAME_HEADERS, END_HEADERS, stream, PLAIN_POST, sizeof(PLAIN_POST) - 1);
+}
+
+static void http2_bodies_have_their_room_from_the_head_on(void **state)
+{
+    enum { FIT = 16 };
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    struct server *server = server_up(&options); /* its budget is for so many */
+    own(text_done) struct text refused = {0}, whole = {0}, empty = {0}, again = {0};
+    struct client c;
+
+    http2_open(&c, server_port(server, 0));
+    for (unsigned i = 0; i < FIT; i++)
+        http2_post(&c, 2 * i + 1);
+    eventually(counters(server).body_bytes == (uint64_t)FIT * 2 * BODY_MAX);
+    http2_post(&c, 2 * FIT + 1);
+    assert_int_equal(stream_receive(&c, 2 * FIT + 1, &refused), FRAME_DATA);
+    assert_contains(&refused, "\"status\":503");
+    assert_int_equal(counters(server).refusals[REFUSED_MEMORY], 1);
+    assert_int_equal(counters(server).refusals[REFUSED_PARSER], 0);
+
+    frame_send(&c, FRAME_DATA, END_STREAM, 1, "hello", 5);
+    assert_int_equal(stream_receive(&c, 1, &whole), FRAME_DATA);
+    assert_contains(&whole, "POST|/||hello|");
+    eventually(counters(server).body_bytes == (uint64_t)(FIT - 1) * 2 * BODY_MAX);
+    frame_send(&c, FRAME_DATA, END_STREAM, 3, "", 0);
+    assert_int_equal(stream_receive(&c, 3, &empty), FRAME_DATA);
+    frame_send(&c, FRAME_RST_STREAM, 0, 5, "\0\0\0\x08", 4);
+    eventually(counters(server).body_bytes == (uint64_t)(FIT - 3) * 2 * BODY_MAX);
+    http2_post(&c, 101);
+    frame_send(&c, FRAME_DATA, END_STREAM, 101, "again", 5);
+    assert_int_equal(stream_receive(&c, 101, &again), FRAME_DATA);
+    assert_contains(&again, "|again|");
+    client_close(&c);
+    eventually(counters(server).body_bytes == 0);
+    server_down(server);
+}
+
+/* Frames of other kinds keep the connection alive, but not the request. */
+static void http2_bodies_are_waited_for_only_so_long(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    struct client c;
+
+    options.body_timeout_ms = 300;
+    struct server *server = server_up(&options);
+    http2_open(&c, server_port(server, 0));
+    http2_post(&c, 1);
+    for (int i = 0; i < 1000 && counters(server).refusals[REFUSED_SLOW_BODY] == 0; i++) {
+        frame_send(&c, FRAME_DATA, 0, 1, "x", 1);
+        frame_send(&c, FRAME_PING, 0, 0, "12345678", 8);
+        usleep(10000);
+    }
+    assert_int_equal(counters(server).refusals[REFUSED_SLOW_BODY], 1);
+    eventually(counters(server).connections_open == 0 && counters(server).body_bytes == 0);
+    client_close(&c);
+    server_down(server);
+}
+
+static void http2_refusals_are_to_be_read_in_time(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    struct client c;
+
+    options.write_timeout_ms = 300;
+    struct server *server = server_up(&options);
+    http2_open(&c, server_port(server, 0));
+    frame_send(&c, FRAME_SETTINGS, 0, 0, "\0\x04\0\0\0\0", 6); /* a window of nothing */
+    http2_get(&c, 1, "bad path", NULL, NULL);
+    for (int i = 0; i < 1000 && counters(server).connections_open > 0; i++) {
+        frame_send(&c, FRAME_PING, 0, 0, "12345678", 8);
+        usleep(10000);
+    }
+    assert_int_equal(counters(server).connections_open, 0);
+    assert_int_equal(counters(server).refusals[REFUSED_SLOW_READER], 1);
+    client_close(&c);
+    server_down(server);
+}
+
+/* What stands behind a body was not there when a proxy, or we, looked at the head. */
+static void http2_trailers_are_dropped(void **state)
+{
+    static const char trailers[] = "\x00\x0fx-forwarded-for\x09"
+                                   "192.0.2.7\x00\x06x-mine\x02no";
+    const char *proxies[] = {"127.0.0.1"};
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    own(text_done) struct text answer = {0};
+    struct client c;
+
+    options.trusted_proxies = proxies;
+    options.trusted_proxy_count = 1;
+    struct server *server = server_up(&options);
+    http2_open(&c, server_port(server, 0));
+    http2_post(&c, 1);
+    frame_send(&c, FRAME_DATA, 0, 1, "hello", 5);
+    frame_send(&c, FRAME_HEADERS, END_HEADERS | END_STREAM, 1, trailers, sizeof(trailers) - 1);
+    assert_int_equal(stream_receive(&c, 1, &answer), FRAME_DATA);
+    assert_contains(&answer, "|hello|127.0.0.1|");
+    assert_lacks(&answer, "x-mine");
+    client_close(&c);
+    server_down(server);
+}
+
+/* A hundred references to one of them would be megabytes. */
+static void http2_cache_digests_are_not_read(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    struct server *server = server_up(&options);
+    own(text_done) struct text answer = {0};
+    struct client c;
+
+    http2_open(&c, server_port(server, 0));
+    http2_get(&c, 1, "/two", "cache-digest", "AfdA");
+    assert_int_equal(stream_receive(&c, 1, &answer), FRAME_DATA);
+    assert_contains(&answer, "cache-digest=AfdA");
+    assert_int_equal(digests_loaded, 0);
+    client_close(&c);
+    server_down(server);
+}
+
+/* Extensions' frames (RFC 9113 §5.5), such as browsers send at random: libh2o would write a line to stderr for each. */
+static void http2_unknown_frames_are_passed_over_in_silence(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    struct server *server = server_up(&options);
+    int before = dup(STDERR_FILENO), caught = memfd_create("stderr", MFD_CLOEXEC);
+    own(text_done) struct text answer = {0};
+    struct client c;
+
+    http2_open(&c, server_port(server, 0));
+    dup2(caught, STDERR_FILENO);
+    frame_send(&c, 0x2a, 0xff, 7, "anything", 8);
+    frame_send(&c, 0x0a, 0, 0, "", 0);
+    http2_get(&c, 1, "/two", NULL, NULL);
+    int end = stream_receive(&c, 1, &answer);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    assert_int_equal(end, FRAME_DATA);
+    assert_int_equal(lseek(caught, 0, SEEK_END), 0);
+    close(caught);
+    client_close(&c);
+    server_down(server);
+}
+
 static void http2_drains(void **state)
 {
     struct listener_options listener;
@@ -302,6 +470,12 @@ int main(void)
         cmocka_unit_test(http2_readers_are_waited_for_only_so_long),
         cmocka_unit_test(http2_fields_are_counted_before_they_are_made),
         cmocka_unit_test(http2_heads_end_where_they_begin),
+        cmocka_unit_test(http2_bodies_have_their_room_from_the_head_on),
+        cmocka_unit_test(http2_bodies_are_waited_for_only_so_long),
+        cmocka_unit_test(http2_refusals_are_to_be_read_in_time),
+        cmocka_unit_test(http2_trailers_are_dropped),
+        cmocka_unit_test(http2_cache_digests_are_not_read),
+        cmocka_unit_test(http2_unknown_frames_are_passed_over_in_silence),
         cmocka_unit_test(http2_drains),
     };
     signal(SIGPIPE, SIG_IGN); /* SSL_write of the clients */
