@@ -97,7 +97,8 @@ enum server_refusal {
     REFUSED_ADDRESS,     /* too many of one address or /64 */
     REFUSED_BARRED,      /* of an address of which too much was refused */
     REFUSED_PROXY,       /* not a trusted proxy, or no PROXY header */
-    REFUSED_HANDSHAKE,   /* failed, too slow, or pushed out by newer ones */
+    REFUSED_HANDSHAKE,   /* failed, or too slow */
+    REFUSED_PUSHED_OUT,  /* by newer handshakes */
     REFUSED_CERTIFICATE, /* a client's certificate is not good, or not any more */
     REFUSED_PARSER,      /* a head or body that is malformed or too large */
     REFUSED_FORWARDED,   /* an X-Forwarded-For that cannot be read */

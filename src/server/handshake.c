@@ -32,7 +32,7 @@ static void make_room(struct loop *loop)
     if (loop->handshake_count < share)
         return;
     struct connection *oldest = container_of(loop->handshakes.next, struct connection, handshake_link);
-    refuse(oldest, REFUSED_HANDSHAKE, "pushed out: limits.handshakes");
+    refuse(oldest, REFUSED_PUSHED_OUT, "limits.handshakes");
 }
 
 static void on_tls(h2o_socket_t *socket, const char *error)

@@ -15,6 +15,7 @@ static const struct refusal_kind {
     [REFUSED_BARRED] = {"connection.refused", "too many refusals of one address", LOG_WARNING, false},
     [REFUSED_PROXY] = {"connection.refused", "PROXY header", LOG_WARNING, true},
     [REFUSED_HANDSHAKE] = {"tls.handshake_failed", "TLS handshake", LOG_DEBUG, true},
+    [REFUSED_PUSHED_OUT] = {"tls.handshake_failed", "pushed out by newer handshakes", LOG_DEBUG, false},
     [REFUSED_CERTIFICATE] = {"tls.client_refused", "client certificate", LOG_INFO, true},
     [REFUSED_PARSER] = {"request.malformed", "malformed request", LOG_INFO, true},
     [REFUSED_FORWARDED] = {"request.malformed", "X-Forwarded-For", LOG_INFO, false},
