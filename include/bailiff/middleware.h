@@ -10,6 +10,8 @@ enum flow cors_leave(struct exchange *x);        /* for the origins in cors.orig
 enum flow preflight_enter(struct exchange *x);   /* answers preflights */
 enum flow peer_limits_enter(struct exchange *x); /* requests and refusals by address, before any cryptography */
 enum flow authn_enter(struct exchange *x);       /* bearer token → identity; RFC 6750 */
+/* By the policy and keys that are in force now: is its token still good, and may it do what it was let in for? */
+must_check bool authn_still_allows(const struct exchange *x);
 enum flow quota_enter(struct exchange *x);       /* by issuer and subject */
 void quota_done(struct exchange *x);
 enum flow authz_enter(struct exchange *x);  /* permission → decision and scope */

@@ -19,6 +19,7 @@
 /* What SIGHUP replaces, as one counted whole. */
 struct snapshot {
     unsigned references;
+    uint64_t number; /* each that comes into force has the one after its predecessor's */
     struct policy *policy;
     struct verifier *verifier;
 };

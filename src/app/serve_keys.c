@@ -7,6 +7,7 @@ static void swap_snapshot(struct serving *s, struct snapshot *fresh)
 
     pthread_mutex_lock(&s->snapshot_lock);
     old = s->snapshot;
+    fresh->number = old ? old->number + 1 : 0;
     __atomic_store_n(&s->snapshot, fresh, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&s->snapshot_lock);
     snapshot_unref(old);

@@ -1,6 +1,7 @@
 #include "handlers/watch.h"
 
 #include "bailiff/clock.h"
+#include "bailiff/middleware.h"
 
 enum { LATE_S = 30 };
 
@@ -15,10 +16,17 @@ bool watch_allows(struct watch *w, const struct exchange *x)
         return true;
     uint64_t epoch = r ? revocations_epoch(r) : 0;
     bool look = r && (w->until_s == 0 || w->epoch != epoch);
-    if (w->until_s == 0)
+    if (w->until_s == 0) {
         w->until_s = MAX(x->identity->good_until_s, now_s + LATE_S);
+        w->number = x->snapshot->number;
+    }
     if (now_s >= w->until_s)
         return false;
+    if (x->bench->snapshot->number > w->number) { /* the loop's may also be older: keys that came made a newer one */
+        if (!authn_still_allows(x))
+            return false;
+        w->number = x->bench->snapshot->number;
+    }
     w->epoch = epoch;
     return !look || !revocations_hold(r, x->identity);
 }

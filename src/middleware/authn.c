@@ -110,6 +110,21 @@ static enum flow check_token(struct exchange *x, struct span token)
     return await_keys(x, token) ? FLOW_WAIT : refuse_token(x, &fault);
 }
 
+bool authn_still_allows(const struct exchange *x)
+{
+    const struct snapshot *now = x->bench->snapshot;
+    struct identity *identity = NULL;
+    struct decision decision;
+    struct scope scope;
+
+    if (!token_cache_check(x->bench->tokens, now->verifier, bearer_of(x), x->certificate, clock_wall_ms() / 1000,
+                           &identity, NULL))
+        return false;
+    policy_decide(now->policy, identity, proof_of(identity, x->certificate), x->route->needs, &decision, &scope);
+    identity_unref(identity);
+    return decision.allowed && scope.everything >= x->scope.everything;
+}
+
 enum flow authn_enter(struct exchange *x)
 {
     size_t count = exchange_header_count(x, "authorization");

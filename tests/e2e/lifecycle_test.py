@@ -17,6 +17,7 @@ import unittest
 
 from lib import apps
 from lib.client import send
+from lib.events import EventStream
 from lib.server import ISSUER, PATIENCE_S, PROGRAM, SOURCE, Server, run, wait_until
 
 
@@ -325,6 +326,48 @@ class Reload(Case):
         log = self.reload()
         wait_until(lambda: "tasks:creat" in log(), "the log names the mistake")
         self.assertEqual(self.server.request("POST", path, "TAIPY_READER").status, 201)  # the old one stays
+        self.server.stop()
+
+    def test_streams_end_with_what_allowed_them(self):
+        self.server.start()
+        with open(self.server.path("roles.yaml"), encoding="utf-8") as file:
+            roles = file.read()
+        less = roles.replace("permissions: [tasks:read, jobs:read", "permissions: [tasks:read")
+        self.assertNotEqual(less, roles)
+        task, job = self.server.run_gated()
+        with EventStream(self.server, "/api/v1/events/") as reader, EventStream(self.server, "/api/v1/events/", "TAIPY_ADMIN") as admin, EventStream(
+            self.server, "/api/v1/events/", token=self.server.hs_token("TAIPY_ADMIN")
+        ) as other:
+            log = self.server.client.connect()
+            log.request("GET", f"/api/v1/jobs/{job}/log/?follow=true", headers={"Authorization": "Bearer " + self.server.token("TAIPY_READER")})
+            for stream in (reader, admin, other):
+                self.assertEqual(stream.status, 200)
+                stream.block()
+            self.reload()  # nothing has changed, and nobody notices
+            self.server.submit(task)
+            for stream in (reader, admin, other):
+                self.assertEqual(stream.next().data["task_id"], task["id"])
+
+            with open(self.server.path("roles.yaml"), "w", encoding="utf-8") as file:
+                file.write(less)
+            self.reload()
+            reader.set_timeout(PATIENCE_S)
+            reader.rest()
+            with self.assertRaises((OSError, http.client.HTTPException)):
+                log.getresponse().read()
+                raise AssertionError("the log ended as if it were whole")
+            log.close()
+            self.assertEqual(self.server.request("GET", "/api/v1/jobs/", "TAIPY_READER").status, 403)
+
+            del self.server.settings["issuers"][1]  # the other's
+            self.server.write_config()
+            self.reload()
+            other.set_timeout(PATIENCE_S)
+            other.rest()
+            last = self.server.submit(task)
+            while admin.next().data["job_id"] != last:  # whoever may, goes on
+                pass
+        self.server.open_gate()
         self.server.stop()
 
     def test_keys(self):
