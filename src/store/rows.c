@@ -1,5 +1,7 @@
 #include "store/rows.h"
 
+#include <limits.h>
+
 struct id_list id_list_split(struct span text, struct arena *arena)
 {
     struct id_list list = {0};
@@ -211,27 +213,49 @@ static bool hash_column(const struct query *q, int column, uint8_t *ret)
     return true;
 }
 
+/* What the hash does not tell apart, but whoever searches the table does: text behind a NUL, a value of another type, a number that only the
+ * half of it is read of. */
+static const char *audit_text(const struct query *q, int column, struct arena *arena, bool *ok)
+{
+    int type = sqlite3_column_type(q->statement, column);
+    struct span s = query_column_span(q, column);
+
+    *ok &= type == SQLITE_NULL || (type == SQLITE_TEXT && !(s.len > 0 && memchr(s.data, '\0', s.len)));
+    return s.data ? arena_strndup(arena, s.data, s.len) : NULL;
+}
+
+static int64_t audit_number(const struct query *q, int column, int64_t min, int64_t max, bool *ok)
+{
+    bool number = sqlite3_column_type(q->statement, column) == SQLITE_INTEGER;
+    int64_t value = number ? query_column_int(q, column) : min;
+
+    *ok &= number && value >= min && value <= max;
+    return value;
+}
+
 bool row_audit(struct query *q, struct arena *arena, struct audit_record *ret_record,
                uint8_t ret_previous[static AUDIT_HASH_SIZE], uint8_t ret_hash[static AUDIT_HASH_SIZE],
                struct fault *fault)
 {
-    struct audit_record record = {.seq = query_column_int(q, 0), .time_ms = query_column_int(q, 1)};
-    struct span outcome = query_column_span(q, 2);
+    bool ok = true;
+    struct audit_record record = {.seq = query_column_int(q, 0),
+                                  .time_ms = audit_number(q, 1, INT64_MIN, INT64_MAX, &ok)};
+    const char *outcome = audit_text(q, 2, arena, &ok);
     int column = 3;
 
-    while (record.outcome < AUDIT_OUTCOME_COUNT && !span_is(outcome, audit_outcome_name(record.outcome)))
+    while (record.outcome < AUDIT_OUTCOME_COUNT && !str_eq(outcome, audit_outcome_name(record.outcome)))
         record.outcome++;
-#define X(member, max) record.draft.member = query_column_text(q, column++, arena);
+#define X(member, max) record.draft.member = audit_text(q, column++, arena, &ok);
     AUDIT_TEXTS(X)
 #undef X
-    record.draft.status = (int)query_column_int(q, column++);
-    record.draft.count = (uint64_t)query_column_int(q, column++);
+    record.draft.status = (int)audit_number(q, column++, INT_MIN, INT_MAX, &ok);
+    record.draft.count = (uint64_t)audit_number(q, column++, 1, INT64_MAX, &ok);
     int hashes = column;
     column += 2;
-#define X(member, max) record.draft.member = query_column_text(q, column++, arena);
+#define X(member, max) record.draft.member = audit_text(q, column++, arena, &ok);
     AUDIT_TEXTS_2(X)
 #undef X
-    if (record.outcome == AUDIT_OUTCOME_COUNT || !hash_column(q, hashes, ret_previous) ||
+    if (!ok || record.outcome == AUDIT_OUTCOME_COUNT || !hash_column(q, hashes, ret_previous) ||
         !hash_column(q, hashes + 1, ret_hash))
         return fault_set(fault, FAULT_INVALID, "The audit chain is broken: record %lld is not one that bailiff writes.",
                          (long long)record.seq);

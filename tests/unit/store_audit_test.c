@@ -182,6 +182,30 @@ static void records_that_are_none(void **state)
     verify_fails(f, "record 9 is not one that bailiff writes");
 }
 
+/* Read by bailiff they are what they were; read with sqlite3, as whoever searches the log does, they are not found any more. */
+static void records_that_only_look_the_same(void **state)
+{
+    static const char *const columns[] = {"subject = subject || char(0) || 'x'", "action = action || char(0)",
+                                          "outcome = outcome || char(0)", "status = status + 4294967296", "count = 0"};
+    struct fixture *f = *state;
+
+    fill(f, 20);
+    fixture_close(f);
+    fixture_sql(f, "CREATE TABLE saved AS SELECT * FROM audit WHERE seq = 7");
+    for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
+        fixture_sql(f, arena_printf(&f->arena, "UPDATE audit SET %s WHERE seq = 7", columns[i]));
+        verify_fails(f, "record 7 is not one that bailiff writes");
+        fixture_sql(f, "REPLACE INTO audit SELECT * FROM saved");
+    }
+    opening_works(f);
+    /* the table itself made anew, so that it takes values of any type */
+    fixture_sql(f, "CREATE TABLE loose AS SELECT * FROM audit; DROP TABLE audit; ALTER TABLE loose RENAME TO audit;"
+                   "UPDATE audit SET subject = CAST(subject AS BLOB) WHERE seq = 7");
+    verify_fails(f, "record 7 is not one that bailiff writes");
+    fixture_sql(f, "UPDATE audit SET subject = CAST(subject AS TEXT), status = status || 'x' WHERE seq = 7");
+    verify_fails(f, "record 7 is not one that bailiff writes");
+}
+
 /* The database as it was when records had no certificates: the same records in the older layout. */
 static void age(struct fixture *f)
 {
@@ -232,6 +256,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         T(a_whole_chain),
         T(a_log_of_an_older_layout),
+        T(records_that_only_look_the_same),
         T(an_early_record_that_was_changed),
         T(a_late_record_that_was_changed),
         T(records_that_were_removed),
