@@ -102,6 +102,7 @@ bool connection_find_client(const struct connection *c, const struct span *value
     if (!forwarded_client(trusted, values, count, &ip))
         return false;
     ip_format(&ip, ret->address);
+    ret->forwarded = true;
     ret->own = !trusted_proxies_have(trusted, &ip);
     return true;
 }

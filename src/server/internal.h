@@ -128,6 +128,7 @@ struct loop {
 struct client {
     char address[INET6_ADDRSTRLEN];
     bool own; /* one client's: neither a trusted proxy's, whose clients are many, nor a Unix socket's */
+    bool forwarded; /* a proxy speaks for it: what proves the proxy's identity does not prove the client's */
 };
 
 struct connection {

@@ -149,7 +149,7 @@ static struct exchange *exchange_make(h2o_req_t *req, struct connection *c, cons
     x->address_own = client->own;
     x->proxied = c->trusted;
     x->secure = c->tls != NULL;
-    x->certificate = c->certificate;
+    x->certificate = client->forwarded ? NULL : c->certificate;
     x->answer = answer_exchange;
     x->server_data = e;
     x->started_us = clock_mono_us();

@@ -530,10 +530,32 @@ static void open_connections_end_with_what_they_are_judged_by(void **state)
     server_down(server);
 }
 
+/* A proxy that has a certificate proves who it is, not who those are that it speaks for. */
+static void a_proxy_has_no_certificate_for_others(void **state)
+{
+    static const char *const trusted[] = {"127.0.0.1"};
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    own(text_done) struct text own_words = {0}, forwarded = {0};
+    struct client c;
+
+    options.trusted_proxies = trusted;
+    options.trusted_proxy_count = ARRAY_LEN(trusted);
+    struct server *server = server_up(&options);
+    assert_true(asks(server_port(server, 0), (struct client_options){.certificate = "client-alice.pem"}, &own_words));
+    assert_contains(&own_words, "alice");
+    assert_true(client_open(&c, server_port(server, 0), (struct client_options){.certificate = "client-alice.pem"}));
+    client_talk(&c, "GET /certificate HTTP/1.1\r\n" LAST "X-Forwarded-For: 192.0.2.7\r\n\r\n", &forwarded);
+    client_close(&c);
+    assert_contains(&forwarded, "|no certificate|");
+    server_down(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_certificate_is_known),
+        cmocka_unit_test(a_proxy_has_no_certificate_for_others),
         cmocka_unit_test(names_are_printable_and_bounded),
         cmocka_unit_test(strangers_are_kept_out),
         cmocka_unit_test(optional_certificates_get_no_http2),
