@@ -185,18 +185,44 @@ static bool environment_has(struct census *census, pid_t pid, const char *entry)
     return false;
 }
 
-size_t census_kill_marked(struct census *census, const char *entry)
+/* The environment of a process that is not dumpable cannot be read, and belongs to root. */
+static bool is_marked_by_environment(struct census *census, pid_t pid, const char *entry)
 {
     char path[32];
     struct stat owner;
+
+    snprintf(path, sizeof path, "%d", (int)pid);
+    return fstatat(dirfd(census->proc), path, &owner, 0) == 0 && owner.st_uid == geteuid() &&
+           environment_has(census, pid, entry);
+}
+
+/* "Max file locks            soft                 hard                 locks" */
+static bool is_marked_by_limit(struct census *census, pid_t pid, uint64_t mark)
+{
+    char path[32], content[4096];
+    unsigned long long hard;
+
+    snprintf(path, sizeof path, "%d/limits", (int)pid);
+    own(closep) int fd = openat(dirfd(census->proc), path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, content, sizeof content - 1);
+    if (len <= 0)
+        return false;
+    content[len] = '\0';
+    const char *line = strstr(content, "\nMax file locks ");
+    return line && sscanf(line + strlen("\nMax file locks "), " %*s %llu", &hard) == 1 && hard == mark &&
+           kill(pid, 0) == 0; /* of our own user */
+}
+
+size_t census_kill_marked(struct census *census, const char *entry, uint64_t mark)
+{
     size_t found = 0;
 
     census_take(census);
     for (size_t i = 0; i < census->count; i++) {
         struct process *process = &census->list[i];
-        snprintf(path, sizeof path, "%d", (int)process->pid);
-        if (process->dead || process->pid == getpid() || fstatat(dirfd(census->proc), path, &owner, 0) < 0 ||
-            owner.st_uid != geteuid() || !environment_has(census, process->pid, entry))
+        if (process->dead || process->pid == getpid() ||
+            (!is_marked_by_limit(census, process->pid, mark) &&
+             !is_marked_by_environment(census, process->pid, entry)))
             continue;
         found++;
         process_signal(census, process, SIGKILL);

@@ -36,9 +36,9 @@ struct spared {
 /* Sends the signal to every living descendant but those spared; returns how many there are. Signal 0 only counts. None found is no proof
  * that there is none: one that is born, and loses its parent, while /proc is read stands nowhere in what was read. */
 size_t census_signal(struct census *census, struct spared spared, int signal);
-/* Kills every process of our own user in whose environment stands `entry` ("NAME=value"), this one spared; how many
- * there were. */
-size_t census_kill_marked(struct census *census, const char *entry);
+/* Kills every process of our own user in whose environment stands `entry` ("NAME=value"), or whose hard limit of file locks is `mark`,
+ * this one spared; how many there were. */
+size_t census_kill_marked(struct census *census, const char *entry, uint64_t mark);
 
 /* Certain that this process, which has one thread, has no living descendant but this child (0: none at all, and none whose end is
  * still to be taken note of). False may also mean that it cannot be told. */

@@ -23,6 +23,7 @@ static void keeper_done(struct keeper *keeper)
     closep(&keeper->command.output);
     closep(&keeper->signals);
     closep(&keeper->null);
+    closep(&keeper->scope);
     closep(&keeper->locks);
     closep(&keeper->presence);
     census_done(&keeper->census);
@@ -41,7 +42,7 @@ static bool keeper_init(struct keeper *keeper, struct fault *fault)
     sigset_t watched;
 
     *keeper = (struct keeper){
-        .worker.output = -1, .command.output = -1, .locks = -1, .signals = -1, .null = -1, .presence = -1};
+        .worker.output = -1, .command.output = -1, .locks = -1, .signals = -1, .null = -1, .presence = -1, .scope = -1};
     keeper->worker_link.fd = -1;
     keeper->census.last = -1;
     link_init(&keeper->runner, RUNNER_DESCRIPTOR);
@@ -57,6 +58,7 @@ static bool keeper_init(struct keeper *keeper, struct fault *fault)
     if (keeper->signals < 0 || keeper->null < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
         prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
         return fault_internal(fault, "The keeper cannot be set up: %s.", strerror(errno));
+    keeper->scope = spawn_scope_open();
     return spawn_confine(fault) && census_init(&keeper->census, fault);
 }
 
@@ -97,6 +99,7 @@ static bool greet(struct keeper *keeper, const struct request *request, struct f
     keeper->package = xstrdup(request->package);
     keeper->work = xstrdup(request->work);
     keeper->log_max = (uint64_t)request->log_max_bytes;
+    spawn_set_mark(keeper->work);
     return locks_open(keeper, fault);
 }
 

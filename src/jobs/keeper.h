@@ -46,6 +46,7 @@ struct keeper {
     struct census census;
     struct census_mark clean; /* when it was last certain that nothing but the worker was alive */
     int signals, null;
+    int scope;    /* what each child is confined to; -1: the kernel cannot */
     int locks;    /* each job's attempts have a byte of this file, locked while one of them is alive */
     int presence; /* held open for its lock: by it the next runner finds keepers that are still ending theirs */
     char *python, *package, *work;

@@ -95,6 +95,7 @@ bool keeper_run_command(struct keeper *keeper, struct fault *fault)
                           .environment = environment.items,
                           .folder = request->work,
                           .null = keeper->null,
+                          .scope = keeper->scope,
                           .socket = -1};
     return child_start(&spawn, &keeper->command, fault);
 }
@@ -123,6 +124,7 @@ static bool worker_start(struct keeper *keeper, struct fault *fault)
                           .environment = environment.items,
                           .folder = home,
                           .null = keeper->null,
+                          .scope = keeper->scope,
                           .socket = theirs};
     if (!child_start(&spawn, &keeper->worker, fault))
         return false;

@@ -16,6 +16,7 @@
 #include "bailiff/clock.h"
 #include "bailiff/file.h"
 #include "jobs/runner.h"
+#include "jobs/spawn.h"
 
 enum { PREDECESSOR_TIMEOUT_MS = 60000, KEEPERS_PATIENCE_MS = 5000, BACKLOG = 4, EMPTY_LOOKS = 3 };
 
@@ -111,7 +112,7 @@ static bool leftovers_end(struct runner *runner, struct fault *fault)
 
     for (unsigned empty_looks = 0;; sleep_ms(2)) {
         struct census_mark before = census_mark(&runner->census);
-        size_t found = census_kill_marked(&runner->census, entry);
+        size_t found = census_kill_marked(&runner->census, entry, spawn_mark(runner->work));
         struct census_mark after = census_mark(&runner->census);
         if (found == 0 && (census_quiet(&before, &after) || ++empty_looks == EMPTY_LOOKS))
             return true; /* nobody was born while we looked, or it was looked often enough */

@@ -227,6 +227,29 @@ static void leftovers_are_ended_before_anything_begins_again(void **state)
     assert_false(kit_exists(kit_path(kit, "overlap")));
 }
 
+/* And with an environment of its own. */
+static void leftovers_with_another_environment_are_ended_too(void **state)
+{
+    struct kit *kit = *state;
+    char *guarded = arena_printf(&kit->arena, GUARDED, kit->app, kit->app, kit->app, kit->app);
+
+    kit_write(kit, "guarded.sh", guarded);
+    kit_add_command(kit, "guarded",
+                    arena_printf(&kit->arena, "env -i /bin/sh -c 'PATH=/usr/bin:/bin; . %s'; exit $?",
+                                 kit_path(kit, "guarded.sh")));
+    kit_start(kit);
+    const char *id = kit_submit(kit, "guarded");
+    await_runs(kit, 1);
+    pid_t runner = runner_pid(kit), keeper = keeper_pid(kit);
+    kill(keeper, SIGSTOP);
+    kill(runner, SIGKILL);
+    kill(keeper, SIGKILL);
+    await_runs(kit, 2);
+    kit_write(kit, "go", "");
+    kit_await(kit, id, JOB_COMPLETED);
+    assert_false(kit_exists(kit_path(kit, "overlap")));
+}
+
 static void results_of_nobody_are_removed_at_the_start(void **state)
 {
     struct kit *kit = *state;
@@ -298,6 +321,7 @@ static int tests(void)
         T(stopping_makes_running_jobs_wait_again),
         T(a_killed_server_loses_nothing),
         T(leftovers_are_ended_before_anything_begins_again),
+        T(leftovers_with_another_environment_are_ended_too),
         T(a_full_disk_delays_the_end_and_loses_nothing),
         T(results_of_nobody_are_removed_at_the_start),
     };

@@ -1,6 +1,7 @@
 /* A runner that lies: the test itself stands at the other end of the socket. And a runner of another user. */
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -336,6 +337,34 @@ static void an_external_runner_serves_again_and_again(void **state)
     kit->options.socket_path = NULL;
 }
 
+/* Of one user, but not of one attempt. */
+static void a_job_reaches_nobody_but_its_own(void **state)
+{
+    struct kit *kit = *state;
+    const char *there = kit_path(kit, "there");
+
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 6)
+        skip(); /* this kernel cannot */
+    kit_add_command(kit, "victim", arena_printf(&kit->arena, "echo $$ >%s.new; mv %s.new %s; sleep 1000", there, there, there));
+    kit_add_command(kit, "killer",
+                    arena_printf(&kit->arena,
+                                 "exec 2>/dev/null; reach() { kill -$1 $2 && echo reached $3; :; }\n"
+                                 "keeper=$PPID\n"
+                                 "runner=$(sed -n 's/^PPid:[^0-9]*//p' /proc/$keeper/status)\n"
+                                 "for s in STOP KILL; do reach $s $keeper keeper; reach $s $runner runner; reach $s $(cat %s) job; done\n"
+                                 "sleep 1000 & kill -9 $!; wait $!; echo own $?",
+                                 there));
+    kit_start(kit);
+    const char *victim = kit_submit(kit, "victim");
+    kit_await_file(there);
+    const char *killer = kit_submit(kit, "killer");
+    kit_await(kit, killer, JOB_COMPLETED);
+    assert_string_equal(kit_log(kit, killer), "own 137\n");
+    assert_int_equal(kit_await(kit, victim, JOB_RUNNING).attempt, 1);
+    assert_true(kit_cancel(kit, victim)); /* whoever looks after it still can */
+    kit_await(kit, victim, JOB_CANCELED);
+}
+
 static int tests(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
@@ -348,6 +377,7 @@ static int tests(void)
         T(the_same_user_is_refused_unless_allowed),
         T(users_code_runs_as_another_user),
         T(an_external_runner_serves_again_and_again),
+        T(a_job_reaches_nobody_but_its_own),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
