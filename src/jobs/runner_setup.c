@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -176,18 +177,21 @@ bool runner_listen(struct runner *runner, struct fault *fault)
 {
     const char *path = runner->options->socket_path;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    static const char FRESH[] = ".new";
     struct stat st;
 
-    if (!path || strlen(path) >= sizeof address.sun_path)
+    if (!path || strlen(path) + strlen(FRESH) >= sizeof address.sun_path)
         return fault_set(fault, FAULT_INVALID, "The runner's socket path is missing or too long (%zu bytes at most).",
-                         sizeof address.sun_path - 1);
-    strcpy(address.sun_path, path);
+                         sizeof address.sun_path - 1 - strlen(FRESH));
+    snprintf(address.sun_path, sizeof address.sun_path, "%s%s", path, FRESH);
     own(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* We hold the work folder, so a socket that is there is an earlier runner's. */
-    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-        unlink(path);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(path, 0666) < 0 ||
-        listen(fd, BACKLOG) < 0)
+    /* We hold the work folder, so a socket that is there is an earlier runner's. Ours has its name when it can be connected to: a server
+     * that starts at the same time finds the one or none. */
+    if (lstat(address.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
+        unlink(address.sun_path);
+    if ((lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode) && (errno = EADDRINUSE)) || fd < 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(address.sun_path, 0666) < 0 ||
+        listen(fd, BACKLOG) < 0 || rename(address.sun_path, path) < 0)
         return fault_set(fault, FAULT_INVALID, "The runner cannot listen on %s: %s.", path, strerror(errno));
     runner->listener = fd;
     fd = -1;
