@@ -32,6 +32,7 @@ struct jobs_options {
     unsigned attempts_max;    /* of lost attempts of one job */
     bool stop_fails;          /* what runs when the server stops is FAILED; else it becomes PENDING again */
     unsigned submitter_limit; /* attempts of one submitter at once; 0: no limit */
+    unsigned silence_max_ms;  /* a runner that does not answer for so long is given up; 0: two minutes */
     struct log *log;
 };
 

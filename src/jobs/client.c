@@ -15,7 +15,9 @@
 enum {
     GREETING_TIMEOUT_MS = 150000, /* a runner first waits until an earlier one's processes are gone */
     CHILD_EXIT_MS = 15000,
-    LOST_MAX_MS = 30000, /* how long attempts may stay RUNNING without word from a new runner */
+    SILENCE_MAX_MS = 120000,
+    SILENCE_ASK_MS = 15000, /* then it is asked whether it lives */
+    LOST_MAX_MS = 30000,    /* how long attempts may stay RUNNING without word from a new runner */
 };
 
 static bool connect_to(const char *path, int *ret_fd, struct fault *fault)
@@ -152,6 +154,8 @@ static bool take_hello(struct jobs *jobs, const struct answer *answer, struct fa
     client->state = CLIENT_READY;
     client->failures = 0;
     client->lost_ms = 0;
+    client->heard_ms = clock_mono_ms();
+    client->asked_ms = 0;
     atomic_store(&jobs->connected, true);
     attempts_connection_lost(jobs);
     log_write(jobs->log, LOG_INFO, "runner.ready", "The runner is ready.", L_INT("pid", answer->pid),
@@ -189,6 +193,7 @@ static bool take_message(struct jobs *jobs, struct span body, struct fault *faul
     case ANSWER_PUBLISHED:
         publish_answered(jobs, &answer);
         break;
+    case ANSWER_PONG:
     case ANSWER_OP_COUNT:
         break;
     }
@@ -212,6 +217,8 @@ void client_hear(struct jobs *jobs)
     struct frame frame;
     bool ok = link_fill(&client->link, &fault);
 
+    client->heard_ms = clock_mono_ms();
+    client->asked_ms = 0;
     for (bool got = true; ok && got;) {
         ok = link_next(&client->link, &frame, &got, &fault);
         if (ok && got)
@@ -241,10 +248,31 @@ void client_number(struct jobs *jobs, const char *op, const char *what, int64_t 
     client_send(jobs, &json);
 }
 
+/* Users' code that is of its user can stop it, and then nothing would ever end, nor be seen not to. */
+static void ask_whether_it_lives(struct jobs *jobs, int64_t now_ms)
+{
+    struct client *client = &jobs->client;
+    int64_t max_ms = jobs->options.silence_max_ms ? jobs->options.silence_max_ms : SILENCE_MAX_MS;
+    struct fault fault = {0};
+
+    if (client->state != CLIENT_READY)
+        return;
+    if (client->asked_ms == 0 && now_ms - client->heard_ms >= MIN((int64_t)SILENCE_ASK_MS, max_ms / 4)) {
+        client->asked_ms = now_ms;
+        client_number(jobs, "ping", "request", ++jobs->last_request);
+    } else if (client->asked_ms != 0 && now_ms - client->asked_ms >= max_ms) {
+        fault_unavailable(&fault, 1, "The runner does not answer any more.");
+        client_broken(jobs, &fault);
+        client->kill_ms = now_ms; /* it will not go by itself */
+    }
+}
+
 void client_step(struct jobs *jobs, int64_t now_ms)
 {
     struct client *client = &jobs->client;
     struct fault fault = {0};
+
+    ask_whether_it_lives(jobs, now_ms);
 
     if (client->state == CLIENT_GREETING && now_ms >= client->deadline_ms) {
         fault_unavailable(&fault, 1, "The runner did not greet in time.");

@@ -73,6 +73,7 @@ static const struct member REQUEST_MEMBERS[REQUEST_OP_COUNT][16] = {
     [REQUEST_PUBLISH] = {R("request", POSITIVE, number), R("source", PATH, source), R("path", PATH, path)},
     [REQUEST_RELEASE] = {R("attempt", POSITIVE, attempt)},
     [REQUEST_FORGET] = {R("request", POSITIVE, number)},
+    [REQUEST_PING] = {R("request", POSITIVE, number)},
 };
 
 static const struct member ANSWER_MEMBERS[ANSWER_OP_COUNT][16] = {
@@ -86,6 +87,7 @@ static const struct member ANSWER_MEMBERS[ANSWER_OP_COUNT][16] = {
     [ANSWER_READ] = {A("request", POSITIVE, number), A("ok", BOOLEAN, ok), A("kind", TEXT_OR_NULL, kind),
                      A("error", TEXT_OR_NULL, error)},
     [ANSWER_PUBLISHED] = {A("request", POSITIVE, number), A("ok", BOOLEAN, ok), A("error", TEXT_OR_NULL, error)},
+    [ANSWER_PONG] = {A("request", POSITIVE, number)},
 };
 
 static const struct member WORKER_MEMBERS[] = {

@@ -21,14 +21,16 @@ enum {
     X(REQUEST_READ, "read")       \
     X(REQUEST_PUBLISH, "publish") \
     X(REQUEST_RELEASE, "release") \
-    X(REQUEST_FORGET, "forget")
+    X(REQUEST_FORGET, "forget")   \
+    X(REQUEST_PING, "ping")
 /* ---- towards the server ---- */
-#define ANSWER_OPS(X)          \
-    X(ANSWER_HELLO, "hello")   \
-    X(ANSWER_LOADED, "loaded") \
-    X(ANSWER_ENDED, "ended")   \
-    X(ANSWER_READ, "read")     \
-    X(ANSWER_PUBLISHED, "published")
+#define ANSWER_OPS(X)                \
+    X(ANSWER_HELLO, "hello")         \
+    X(ANSWER_LOADED, "loaded")       \
+    X(ANSWER_ENDED, "ended")         \
+    X(ANSWER_READ, "read")           \
+    X(ANSWER_PUBLISHED, "published") \
+    X(ANSWER_PONG, "pong")
 #define ATTEMPT_RESULTS(X)            \
     X(ATTEMPT_COMPLETED, "completed") \
     X(ATTEMPT_FAILED, "failed")       \

@@ -181,6 +181,8 @@ void readings_answered(struct jobs *jobs, const struct answer *answer)
                 refuse(reading, answer);
             return;
         }
+    if (answer->ok) /* too late: nobody fetches it */
+        client_number(jobs, "forget", "request", answer->number);
 }
 
 void readings_unavailable(struct jobs *jobs, const char *why)
@@ -196,7 +198,9 @@ void readings_step(struct jobs *jobs, int64_t now_ms)
 {
     for (struct reading *reading = jobs->readings, *next; reading; reading = next) {
         next = reading->next;
-        if (!reading->moving && now_ms >= reading->deadline_ms)
-            reading_unavailable(reading, "it takes too long.");
+        if (reading->moving || (now_ms < reading->deadline_ms && !ticket_abandoned(reading->ticket)))
+            continue;
+        client_number(jobs, "forget", "request", reading->number); /* should it still wait for its turn */
+        reading_unavailable(reading, "it takes too long.");
     }
 }

@@ -23,7 +23,7 @@
 
 enum {
     RUNNER_WORKERS_MAX = 1024,
-    RUNNER_ERRANDS_MAX = 256,   /* reads and publications that wait for the one keeper that does them */
+    RUNNER_ERRANDS_MAX = 256,   /* beyond it no read may wait for the one keeper that does them */
     RUNNER_QUEUE_MAX = 1 << 20, /* bytes to the server; above it keepers are not read */
     RUNNER_LOAD_TIMEOUT_MS = 110000,
     RUNNER_PUBLISH_TIMEOUT_MS = 600000,
@@ -104,6 +104,7 @@ must_check bool runner_take_answer(struct runner *runner, struct slot *slot, str
 void runner_reply(struct runner *runner, struct text *json);
 void reply_lost(struct runner *runner, int64_t attempt, enum attempt_result result, const char *error);
 void reply_not_read(struct runner *runner, const struct request *request, const char *error);
+void reply_pong(struct runner *runner, int64_t number);
 void reply_not_published(struct runner *runner, int64_t number, const char *error);
 void reply_not_loaded(struct runner *runner, int64_t number, const char *file, const char *message);
 void reply_for_dead(struct runner *runner, const struct slot *slot);

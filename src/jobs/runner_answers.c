@@ -43,6 +43,15 @@ static void reply_failure(struct runner *runner, const char *op, int64_t number,
     runner_reply(runner, &json);
 }
 
+void reply_pong(struct runner *runner, int64_t number)
+{
+    own(text_done) struct text json = {0};
+
+    open_reply(&json, "pong", "request", number);
+    jw_close(&json, '}');
+    runner_reply(runner, &json);
+}
+
 void reply_not_read(struct runner *runner, const struct request *request, const char *error)
 {
     reply_failure(runner, "read", request->number, "unavailable", error);

@@ -164,31 +164,44 @@ static void refuse_errand(struct runner *runner, const struct request *request, 
         reply_not_published(runner, request->number, error);
 }
 
+/* Publications go before reads, of which anybody may ask for many, and which may take long. */
 static void queue_errand(struct runner *runner, struct request *request)
 {
-    if (runner->errand_count >= RUNNER_ERRANDS_MAX) {
+    bool publishing = request->op == REQUEST_PUBLISH;
+    struct errand **place = publishing ? &runner->errands : runner->errands_end;
+
+    if (!publishing && runner->errand_count >= RUNNER_ERRANDS_MAX) {
         refuse_errand(runner, request, "Too many data nodes are being read.");
         return;
     }
+    while (*place && (*place)->request.op == REQUEST_PUBLISH)
+        place = &(*place)->next;
     struct errand *errand = xcalloc(1, sizeof *errand);
     errand->request = *request;
     *request = (struct request){0};
-    *runner->errands_end = errand;
-    runner->errands_end = &errand->next;
+    errand->next = *place;
+    *place = errand;
+    if (!errand->next)
+        runner->errands_end = &errand->next;
     runner->errand_count++;
+}
+
+static struct errand *unqueue_errand_at(struct runner *runner, struct errand **place)
+{
+    struct errand *errand = *place;
+
+    if (!errand)
+        return NULL;
+    *place = errand->next;
+    if (!errand->next)
+        runner->errands_end = place;
+    runner->errand_count--;
+    return errand;
 }
 
 static struct errand *unqueue_errand(struct runner *runner)
 {
-    struct errand *errand = runner->errands;
-
-    if (!errand)
-        return NULL;
-    runner->errands = errand->next;
-    if (!runner->errands)
-        runner->errands_end = &runner->errands;
-    runner->errand_count--;
-    return errand;
+    return unqueue_errand_at(runner, &runner->errands);
 }
 
 static void errand_freep(struct errand **errand)
@@ -236,8 +249,14 @@ void runner_next_errand(struct runner *runner)
     }
 }
 
+/* A read that has not begun need not begin. */
 static void take_forget(struct runner *runner, const struct request *request)
 {
+    for (struct errand **place = &runner->errands; *place; place = &(*place)->next)
+        if ((*place)->request.op == REQUEST_READ && (*place)->request.number == request->number) {
+            own(errand_freep) struct errand *errand = unqueue_errand_at(runner, place);
+            return;
+        }
     own(freep) char *result = xprintf("%s/reads/%lld", runner->work, (long long)request->number);
 
     trash_throw(&runner->trash, result);
@@ -275,6 +294,9 @@ bool runner_take_request(struct runner *runner, struct frame frame, struct fault
         break;
     case REQUEST_FORGET:
         take_forget(runner, &request);
+        break;
+    case REQUEST_PING:
+        reply_pong(runner, request.number);
         break;
     case REQUEST_OP_COUNT:
         break;

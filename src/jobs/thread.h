@@ -41,7 +41,8 @@ struct client {
     unsigned generation; /* counts connections */
     unsigned failures;
     int64_t retry_ms, deadline_ms, kill_ms;
-    int64_t lost_ms; /* when the connection was lost while attempts ran; 0: not */
+    int64_t lost_ms;            /* when the connection was lost while attempts ran; 0: not */
+    int64_t heard_ms, asked_ms; /* when it last said anything; since when it owes an answer, 0: it does not */
 };
 
 /* ---- attempts ---- */

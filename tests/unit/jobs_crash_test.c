@@ -250,6 +250,28 @@ static void leftovers_with_another_environment_are_ended_too(void **state)
     assert_false(kit_exists(kit_path(kit, "overlap")));
 }
 
+static void a_stopped_runner_is_given_up(void **state)
+{
+    struct kit *kit = *state;
+
+    kit->options.silence_max_ms = 500;
+    add_guarded(kit);
+    kit_start(kit);
+    const char *id = kit_submit(kit, "guarded");
+    await_runs(kit, 1);
+    pid_t runner = runner_pid(kit);
+    pause_ms(3500); /* that nobody had to say anything is no silence */
+    assert_int_equal(runs(kit), 1);
+    kill(runner, SIGSTOP);
+    for (int64_t end = clock_mono_ms() + PATIENCE_MS; runs(kit) < 2 && clock_mono_ms() < end;)
+        pause_ms(5);
+    kill(runner, SIGCONT); /* where it was not given up */
+    await_runs(kit, 2);
+    kit_write(kit, "go", "");
+    kit_await(kit, id, JOB_COMPLETED);
+    assert_false(kit_exists(kit_path(kit, "overlap")));
+}
+
 static void results_of_nobody_are_removed_at_the_start(void **state)
 {
     struct kit *kit = *state;
@@ -322,6 +344,7 @@ static int tests(void)
         T(a_killed_server_loses_nothing),
         T(leftovers_are_ended_before_anything_begins_again),
         T(leftovers_with_another_environment_are_ended_too),
+        T(a_stopped_runner_is_given_up),
         T(a_full_disk_delays_the_end_and_loses_nothing),
         T(results_of_nobody_are_removed_at_the_start),
     };

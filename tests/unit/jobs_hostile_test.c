@@ -216,6 +216,8 @@ static void nonsense_ends_the_connection_not_the_server(void **state)
     impostor_send(&impostor, "{\"op\":\"loaded\",\"request\":4711,\"ok\":true}");
     impostor_send(&impostor, "{\"op\":\"read\",\"request\":4711,\"ok\":true}");
     impostor_send(&impostor, "{\"op\":\"published\",\"request\":4711,\"ok\":true}");
+    /* But a document that nobody fetches any more is not to lie there for ever. */
+    assert_non_null(strstr(impostor_await(&impostor, "forget"), "4711"));
     const char *id = kit_submit(kit, "sleep");
     long long attempt = impostor_started(&impostor);
     impostor_send(&impostor,
@@ -345,15 +347,18 @@ static void a_job_reaches_nobody_but_its_own(void **state)
 
     if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 6)
         skip(); /* this kernel cannot */
-    kit_add_command(kit, "victim", arena_printf(&kit->arena, "echo $$ >%s.new; mv %s.new %s; sleep 1000", there, there, there));
-    kit_add_command(kit, "killer",
-                    arena_printf(&kit->arena,
-                                 "exec 2>/dev/null; reach() { kill -$1 $2 && echo reached $3; :; }\n"
-                                 "keeper=$PPID\n"
-                                 "runner=$(sed -n 's/^PPid:[^0-9]*//p' /proc/$keeper/status)\n"
-                                 "for s in STOP KILL; do reach $s $keeper keeper; reach $s $runner runner; reach $s $(cat %s) job; done\n"
-                                 "sleep 1000 & kill -9 $!; wait $!; echo own $?",
-                                 there));
+    kit_add_command(kit, "victim",
+                    arena_printf(&kit->arena, "echo $$ >%s.new; mv %s.new %s; sleep 1000", there, there, there));
+    kit_add_command(
+        kit, "killer",
+        arena_printf(
+            &kit->arena,
+            "exec 2>/dev/null; reach() { kill -$1 $2 && echo reached $3; :; }\n"
+            "keeper=$PPID\n"
+            "runner=$(sed -n 's/^PPid:[^0-9]*//p' /proc/$keeper/status)\n"
+            "for s in STOP KILL; do reach $s $keeper keeper; reach $s $runner runner; reach $s $(cat %s) job; done\n"
+            "sleep 1000 & kill -9 $!; wait $!; echo own $?",
+            there));
     kit_start(kit);
     const char *victim = kit_submit(kit, "victim");
     kit_await_file(there);

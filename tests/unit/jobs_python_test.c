@@ -23,6 +23,16 @@ static const char FUNCTIONS[] = "import os, sys, signal, subprocess, time\n"
                                 "def fork_and_return():\n"
                                 "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)', WORD], "
                                 "start_new_session=True, env={})\n"
+                                "class Slow:\n"
+                                "    def __reduce__(self): return gate, ()\n"
+                                "def gate():\n"
+                                "    n = 1\n"
+                                "    while os.path.exists(f'load{n}'): n += 1\n"
+                                "    open(f'load{n}', 'w').close()\n"
+                                "    while not os.path.exists(f'go{n}'): time.sleep(0.01)\n"
+                                "    return n\n"
+                                "def slow():\n"
+                                "    return Slow()\n"
                                 "def close_all():\n"
                                 "    os.closerange(3, 200); time.sleep(1000)\n";
 
@@ -89,20 +99,26 @@ static void waiter_done(struct waiter *waiter)
     inbox_free(waiter->inbox);
 }
 
-static const char *read_data(struct kit *kit, const char *job_id, const char *filter, struct fault *ret_fault)
+static void begin_reading(struct kit *kit, const char *job_id, const char *filter, struct waiter *waiter)
 {
     struct job job = kit_job(kit, job_id);
     struct task task;
     struct data_node node;
-    struct waiter waiter;
     struct fault fault = {0};
-    char *content = NULL;
 
     assert_true(store_find_task(kit->reader, &EVERYTHING, job.task_id, &kit->arena, &task, NULL));
     assert_true(store_find_data_node(kit->reader, &EVERYTHING, task.output_ids.items[0], &kit->arena, &node, NULL));
-    waiter_init(&waiter);
-    if (!jobs_read_data(kit->jobs, &node, filter, waiter.ticket, &fault))
+    waiter_init(waiter);
+    if (!jobs_read_data(kit->jobs, &node, filter, waiter->ticket, &fault))
         fail_msg("%s", fault.message);
+}
+
+static const char *read_data(struct kit *kit, const char *job_id, const char *filter, struct fault *ret_fault)
+{
+    struct waiter waiter;
+    char *content = NULL;
+
+    begin_reading(kit, job_id, filter, &waiter);
     waiter_await(&waiter);
     struct data_reading *reading = ticket_payload(waiter.ticket);
     assert_non_null(reading);
@@ -261,7 +277,8 @@ static void a_deaf_function_is_canceled(void **state)
     kit_start(kit);
     const char *id = kit_submit(kit, "deaf");
     kit_await_file(kit_path(kit, "mark"));
-    assert_true(process_count(word, NULL) > 0);
+    for (int64_t end = clock_mono_ms() + PATIENCE_MS; process_count(word, NULL) == 0; pause_ms(2))
+        assert_true(clock_mono_ms() < end); /* while it is executed a program has no command line */
     assert_true(kit_cancel(kit, id));
     kit_await(kit, id, JOB_CANCELED);
     assert_int_equal(process_count(word, NULL), 0);
@@ -316,6 +333,44 @@ static void hostile_workers_harm_their_own_job_only(void **state)
     kit_await(kit, kit_submit(kit, "fine"), JOB_COMPLETED);
 }
 
+/* Many readers of what takes long to read hold up no result, and those who have gone hold up nobody. */
+static void slow_reads_hold_up_no_publication(void **state)
+{
+    struct kit *kit = *state;
+    struct waiter first, gone, last;
+
+    write_functions(kit);
+    kit_add_node(kit, "slow", "pickle", NULL, NULL);
+    kit_add_node(kit, "mine", "json", NULL, kit_path(kit, "mine.json"));
+    kit_add_task(kit, "slow", NULL, "slow", NULL, "slow", 0);
+    kit_add_task(kit, "publish", "echo 7 >\"$BAILIFF_OUTPUT_MINE\"", NULL, NULL, "mine", 0);
+    kit_add_command(kit, "fine", "true");
+    kit_start(kit);
+    const char *id = kit_submit(kit, "slow");
+    kit_await(kit, id, JOB_COMPLETED);
+    begin_reading(kit, id, NULL, &first);
+    kit_await_file(kit_path(kit, "load1"));
+    begin_reading(kit, id, NULL, &gone);
+    begin_reading(kit, id, NULL, &last);
+    kit_await(kit, kit_submit(kit, "fine"), JOB_COMPLETED); /* the runner knows of both reads */
+    ticket_abandon(gone.ticket);
+    kit_await(kit, kit_submit(kit, "publish"), JOB_COMPLETED);
+    kit_await(kit, kit_submit(kit, "fine"), JOB_COMPLETED); /* and of what became of them since */
+    assert_false(kit_exists(kit_path(kit, "load2")));
+    kit_write(kit, "go1", "");
+    kit_await_file(kit_path(kit, "mine.json"));
+    waiter_await(&first);
+    kit_await_file(kit_path(kit, "load2"));
+    kit_write(kit, "go2", "");
+    waiter_await(&last);
+    assert_true(((struct data_reading *)ticket_payload(last.ticket))->ok);
+    assert_false(kit_exists(kit_path(kit, "load3")));
+    waiter_done(&first);
+    waiter_done(&last);
+    inbox_drain(gone.inbox);
+    inbox_free(gone.inbox);
+}
+
 static void unreadable_values_are_told(void **state)
 {
     struct kit *kit = *state;
@@ -344,6 +399,7 @@ static int tests(void)
         T(a_deaf_function_is_canceled),
         T(a_wait_ends_with_its_job_or_its_time),
         T(hostile_workers_harm_their_own_job_only),
+        T(slow_reads_hold_up_no_publication),
         T(unreadable_values_are_told),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
