@@ -1180,7 +1180,7 @@ class Worker(Folder):
         self.assertEqual(self.result("echo", [self.stored([{"a": 1}], "csv")], "csv"), [{"a": 1}])
 
     def test_end_of_stream(self):
-        self.succeed("leave_a_thread")
+        self.assertEqual(self.run_function("leave_a_thread"), {"op": "done", "ok": True, "restart": True})
         begun = time.monotonic()
         self.assertEqual(self.worker.end(), 0)
         self.assertLess(time.monotonic() - begun, 3, "the worker waited for a user's thread")

@@ -23,6 +23,14 @@ static const char FUNCTIONS[] = "import os, sys, signal, subprocess, time\n"
                                 "def fork_and_return():\n"
                                 "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)', WORD], "
                                 "start_new_session=True, env={})\n"
+                                "def tick():\n"
+                                "    while True:\n"
+                                "        with open('ticks', 'a') as file: file.write('x')\n"
+                                "        time.sleep(0.005)\n"
+                                "def leave_a_thread():\n"
+                                "    import threading\n"
+                                "    threading.Thread(target=tick, daemon=True).start()\n"
+                                "    while not os.path.exists('ticks'): time.sleep(0.01)\n"
                                 "class Slow:\n"
                                 "    def __reduce__(self): return gate, ()\n"
                                 "def gate():\n"
@@ -286,6 +294,22 @@ static void a_deaf_function_is_canceled(void **state)
     assert_int_equal(process_count(word, NULL), 0);
 }
 
+/* The worker would live on, and its thread run beside the next attempt. */
+static void threads_end_with_their_attempt(void **state)
+{
+    struct kit *kit = *state;
+    struct stat before, after;
+
+    write_functions(kit);
+    kit_add_task(kit, "leave_a_thread", NULL, "leave_a_thread", NULL, NULL, 0);
+    kit_start(kit);
+    kit_await(kit, kit_submit(kit, "leave_a_thread"), JOB_COMPLETED);
+    assert_int_equal(stat(kit_path(kit, "ticks"), &before), 0);
+    pause_ms(300);
+    assert_int_equal(stat(kit_path(kit, "ticks"), &after), 0);
+    assert_int_equal(before.st_size, after.st_size);
+}
+
 static void a_wait_ends_with_its_job_or_its_time(void **state)
 {
     struct kit *kit = *state;
@@ -397,6 +421,7 @@ static int tests(void)
         T(a_worker_lives_on_between_jobs),
         T(failures_of_functions_are_told),
         T(a_deaf_function_is_canceled),
+        T(threads_end_with_their_attempt),
         T(a_wait_ends_with_its_job_or_its_time),
         T(hostile_workers_harm_their_own_job_only),
         T(slow_reads_hold_up_no_publication),

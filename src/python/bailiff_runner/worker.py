@@ -10,12 +10,14 @@ import atexit
 import csv  # noqa: F401
 import os
 import sys
+import time
 
 from . import frames, reads, runs
 from .errors import one_line
 
 DESCRIPTOR = 3
 _EXIT_PROTOCOL = 2
+_THREADS_GRACE_S = 0.1
 
 _NODE = {"config_id": str, "storage_type": str, "path": str, "properties": dict}
 _RUN = {"job": str, "nth": int, "root": str, "module": str, "function": str, "inputs": list, "outputs": list}
@@ -35,6 +37,8 @@ def main():
             if request is None:
                 break
             answer = _answer(request, application)
+            if _threads_left():
+                answer["restart"] = True
             _flush()
             channel.send(answer)
     except frames.BrokenFrame as error:
@@ -63,6 +67,27 @@ def _check(members, types):
     for name, kind in types.items():
         if not isinstance(members, dict) or not isinstance(members.get(name, ...), kind):
             raise frames.BrokenFrame(f"a request's {name} is missing or mistyped")
+
+
+def _threads_left():
+    """Whether threads of the users' code go on: they would run beside the next attempt, perhaps of the same job."""
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return False
+    try:
+        end = time.monotonic() + _THREADS_GRACE_S  # one that was told to end may need a moment
+        while any(_goes_on(thread, threading) for thread in threading.enumerate()):
+            if time.monotonic() > end:
+                return True
+            time.sleep(0.002)
+        return False
+    except Exception:  # the users' code has put something else in its place
+        return True
+
+
+def _goes_on(thread, threading):
+    # Dummies stand for threads that Python did not start: those of libraries that wait for work.
+    return thread is not threading.main_thread() and not isinstance(thread, threading._DummyThread)
 
 
 class _Application:
