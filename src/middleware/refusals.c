@@ -8,6 +8,7 @@
 #include "middleware/refusals.h"
 
 enum { SETS = 512, WAYS = 4, NAME_SIZE = 128, REASON_SIZE = 64, WINDOW_MS = 60000, CALLERS_SINGLY = 100 };
+enum { COUNTS_A_WINDOW = 100 /* of callers without a name, who may have any number of addresses */ };
 
 struct caller {
     char address[ADDRESS_PREFIX_SIZE]; /* of callers without a name */
@@ -19,6 +20,7 @@ struct entry {
     uint64_t key; /* 0: free */
     int64_t since_ms;
     uint64_t singly, counted;
+    int64_t counting_ms; /* since when there is something counted: it is written when a window is over, even if no end is in sight */
     struct caller caller;
 };
 
@@ -26,7 +28,9 @@ struct refusal_ledger {
     pthread_mutex_t mutex;
     struct keyed_hash hash;
     struct entry sets[SETS][WAYS];
-    struct entry all; /* its singly: of all callers together; its counted: refusals whose own entries were pushed out */
+    struct entry all; /* its singly: of all callers together; its counted: refusals that have no counted record of their own */
+    int64_t counts_ms;
+    unsigned counts; /* counted records of callers without a name since then */
 };
 
 struct refusal_ledger *refusal_ledger_new(void)
@@ -47,21 +51,29 @@ void refusal_ledger_free(struct refusal_ledger *l)
     free(l);
 }
 
+static void count(struct entry *e, uint64_t refusals, int64_t now_ms)
+{
+    if (e->counted == 0)
+        e->counting_ms = now_ms;
+    e->counted += refusals;
+}
+
 /* The key's entry; else a free one, else the oldest, whose count moves on. */
-static struct entry *find(struct refusal_ledger *l, uint64_t key)
+static struct entry *find(struct refusal_ledger *l, uint64_t key, int64_t now_ms)
 {
     struct entry *set = l->sets[key / 2 % SETS];
-    struct entry *oldest = &set[0];
+    struct entry *other = &set[0];
 
     for (size_t i = 0; i < WAYS; i++) {
-        if (set[i].key == key || set[i].key == 0)
+        if (set[i].key == key)
             return &set[i];
-        if (set[i].since_ms < oldest->since_ms)
-            oldest = &set[i];
+        if (other->key != 0 && (set[i].key == 0 || set[i].since_ms < other->since_ms))
+            other = &set[i];
     }
-    l->all.counted += oldest->counted;
-    *oldest = (struct entry){0};
-    return oldest;
+    if (other->counted > 0)
+        count(&l->all, other->counted, now_ms);
+    *other = (struct entry){0};
+    return other;
 }
 
 static void copy_text(char *out, size_t size, const char *s)
@@ -118,7 +130,7 @@ static bool ledger_note(struct refusal_ledger *l, const struct caller *caller, u
     uint64_t key = caller_key(&l->hash, caller);
 
     pthread_mutex_lock(&l->mutex);
-    struct entry *e = find(l, key);
+    struct entry *e = find(l, key, now);
     if (e->key == 0)
         *e = (struct entry){.key = key, .since_ms = now, .caller = *caller};
     window_move(e, now);
@@ -128,7 +140,7 @@ static bool ledger_note(struct refusal_ledger *l, const struct caller *caller, u
         e->singly++;
         l->all.singly++;
     } else {
-        e->counted++;
+        count(e, 1, now);
     }
     pthread_mutex_unlock(&l->mutex);
     return singly;
@@ -152,7 +164,7 @@ static void counted_done(struct change *change)
 
     if (!change->ok) {
         pthread_mutex_lock(&l->mutex);
-        l->all.counted += change->audit.count;
+        count(&l->all, change->audit.count, clock_mono_ms());
         pthread_mutex_unlock(&l->mutex);
     }
     change_free(change);
@@ -222,16 +234,39 @@ void refusal_before_chain(const struct services *services, const char *address, 
     if (!submit(services->store, change)) {
         struct refusal_ledger *l = services->refusals;
         pthread_mutex_lock(&l->mutex);
-        l->all.counted++;
+        count(&l->all, 1, clock_mono_ms());
         pthread_mutex_unlock(&l->mutex);
     }
 }
 
+/* Whoever has a name has but one; addresses are to be had by the thousand, and shall not fill the disk with their counts. */
+static bool has_record_of_its_own(struct refusal_ledger *l, const struct entry *e, int64_t now_ms)
+{
+    if (e == &l->all || e->caller.issuer[0])
+        return true;
+    if (now_ms - l->counts_ms >= WINDOW_MS) {
+        l->counts_ms = now_ms;
+        l->counts = 0;
+    }
+    return l->counts < COUNTS_A_WINDOW;
+}
+
+static void flush_count(struct refusal_ledger *l, struct entry *e, struct store *store, int64_t now_ms)
+{
+    if (!has_record_of_its_own(l, e, now_ms)) {
+        count(&l->all, e->counted, now_ms);
+    } else if (submit(store, refusal_change(l, &e->caller, e->counted))) {
+        l->counts += e != &l->all && !e->caller.issuer[0];
+    } else {
+        return;
+    }
+    e->counted = 0;
+}
+
 static void flush_entry(struct refusal_ledger *l, struct entry *e, struct store *store, int64_t now, bool everything)
 {
-    if (e->counted > 0 && (everything || entry_is_over(e, now)) &&
-        submit(store, refusal_change(l, &e->caller, e->counted)))
-        e->counted = 0;
+    if (e->counted > 0 && (everything || now - e->counting_ms >= WINDOW_MS))
+        flush_count(l, e, store, now);
     if (e->counted == 0 && entry_is_over(e, now) && e != &l->all)
         *e = (struct entry){0};
 }
