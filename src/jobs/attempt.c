@@ -157,10 +157,26 @@ static void take_exceptions(struct attempt *attempt, const json_t *names)
         list->items[list->count] = arena_strdup(&attempt->arena, json_string_value(json_array_get(names, list->count)));
 }
 
+/* Nothing of it ever ran: the job waits for better times, and this is none of its losses. */
+static void attempt_unstarted(struct attempt *attempt, const char *why)
+{
+    struct jobs *jobs = attempt->jobs;
+
+    if (attempt->cancel || jobs->stopping) {
+        attempt_lost(attempt, why);
+        return;
+    }
+    jobs->dispatch_ms = jobs_backoff(&jobs->unstarted, clock_mono_ms());
+    log_write(jobs->log, LOG_WARNING, "job.start", why, L_STR("job", attempt->job_id));
+    attempt_finish(attempt, JOB_PENDING, why);
+}
+
 void attempt_ended(struct attempt *attempt, const struct answer *answer)
 {
     struct job_end *end = &attempt->end;
 
+    if (answer->result != ATTEMPT_UNSTARTED)
+        attempt->jobs->unstarted = 0;
     end->failure.exited = answer->exited;
     end->failure.exit_code = (int)answer->exit_code;
     end->failure.signaled = answer->signaled;
@@ -185,6 +201,9 @@ void attempt_ended(struct attempt *attempt, const struct answer *answer)
             attempt_finish(attempt, JOB_CANCELED, NULL);
         else /* by jobs_stop, or by nobody we know */
             attempt_lost(attempt, "The attempt was stopped.");
+        break;
+    case ATTEMPT_UNSTARTED:
+        attempt_unstarted(attempt, answer->error ? answer->error : "The attempt could not be begun.");
         break;
     case ATTEMPT_LOST:
     case ATTEMPT_RESULT_COUNT:

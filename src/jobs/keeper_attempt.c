@@ -84,8 +84,9 @@ static void run(struct keeper *keeper)
         return;
     if (keeper_is_reading(keeper))
         conclude_kind(keeper, "unavailable", fault.message);
-    else
-        keeper_conclude(keeper, ATTEMPT_FAILED, fault.message, NULL);
+    else /* descriptors or processes that are short are not the task's fault, and pass */
+        keeper_conclude(keeper, fault.kind == FAULT_UNAVAILABLE ? ATTEMPT_UNSTARTED : ATTEMPT_FAILED, fault.message,
+                        NULL);
 }
 
 static void lock_step(struct keeper *keeper, int64_t now_ms)

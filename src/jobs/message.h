@@ -36,7 +36,8 @@ enum {
     X(ATTEMPT_FAILED, "failed")       \
     X(ATTEMPT_CANCELED, "canceled")   \
     X(ATTEMPT_TIMED_OUT, "timed_out") \
-    X(ATTEMPT_LOST, "lost")
+    X(ATTEMPT_LOST, "lost")           \
+    X(ATTEMPT_UNSTARTED, "unstarted")
 #define X(name, wire) name,
 enum request_op { REQUEST_OPS(X) REQUEST_OP_COUNT };
 enum answer_op { ANSWER_OPS(X) ANSWER_OP_COUNT };

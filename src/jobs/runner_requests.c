@@ -77,7 +77,8 @@ static void take_start(struct runner *runner, const struct request *request, str
         if (runner->slots[i]->use == SLOT_ATTEMPT && runner->slots[i]->number == request->attempt)
             return; /* it runs already, and its end will be told */
     if (!slot_take(runner, false, !request_is_command(request), &slot, &fault)) {
-        reply_lost(runner, request->attempt, ATTEMPT_LOST, fault.message);
+        reply_lost(runner, request->attempt, fault.kind == FAULT_UNAVAILABLE ? ATTEMPT_UNSTARTED : ATTEMPT_LOST,
+                   fault.message);
         return;
     }
     if (!start_send(runner, slot, request, body, &fault)) {

@@ -146,6 +146,7 @@ struct jobs {
     struct queue *queue; /* PENDING jobs */
     int64_t dispatch_ms;
     unsigned dispatch_failures;
+    unsigned unstarted; /* attempts in a row for which the runner's machine had no room */
 
     int64_t arrivals_ms, arrivals_seq;
     unsigned arrivals_told; /* changes that are on their way */

@@ -272,6 +272,28 @@ static void a_stopped_runner_is_given_up(void **state)
     assert_false(kit_exists(kit_path(kit, "overlap")));
 }
 
+/* Descriptors are short, in the keeper's process. */
+static void a_shortage_is_waited_for(void **state)
+{
+    struct kit *kit = *state;
+    struct rlimit none = {.rlim_cur = 4, .rlim_max = 4096}, many = {4096, 4096};
+
+    kit->options.workers_max = 1;
+    kit_add_command(kit, "fine", "true");
+    kit_start(kit);
+    kit_await(kit, kit_submit(kit, "fine"), JOB_COMPLETED);
+    assert_int_equal(prlimit(keeper_pid(kit), RLIMIT_NOFILE, &none, NULL), 0);
+    const char *id = kit_submit(kit, "fine");
+    for (int64_t end = clock_mono_ms() + PATIENCE_MS; kit_job(kit, id).attempt < 5; pause_ms(5)) {
+        assert_false(job_status_final(kit_job(kit, id).status));
+        assert_true(clock_mono_ms() < end);
+    }
+    assert_int_equal(prlimit(keeper_pid(kit), RLIMIT_NOFILE, &many, NULL), 0);
+    struct job job = kit_await(kit, id, JOB_COMPLETED);
+    assert_int_equal(job.losses, 0);
+    assert_null(job.error);
+}
+
 static void results_of_nobody_are_removed_at_the_start(void **state)
 {
     struct kit *kit = *state;
@@ -345,6 +367,7 @@ static int tests(void)
         T(leftovers_are_ended_before_anything_begins_again),
         T(leftovers_with_another_environment_are_ended_too),
         T(a_stopped_runner_is_given_up),
+        T(a_shortage_is_waited_for),
         T(a_full_disk_delays_the_end_and_loses_nothing),
         T(results_of_nobody_are_removed_at_the_start),
     };
