@@ -73,23 +73,23 @@ bool txn_unlock(struct store_txn *txn, int64_t data_node_seq, int64_t job_seq, s
 
 /* ---- going on ---- */
 
-/* A file of the user's own may have come into being since the job was submitted. */
-static bool look_at_user_files(struct store_txn *txn, int64_t job_seq, struct fault *fault)
+/* Files of the user's own may have come into being since the job was submitted; those are added to `seen`. */
+static bool look_at_user_files(struct store_txn *txn, int64_t job_seq, struct seq_list *seen, struct fault *fault)
 {
-    own(seq_list_done) struct seq_list found = {0};
     own(query_done) struct query q = query_begin(txn->db, SQL_WAITED_PATHS);
     enum query_result result;
+    size_t first = seen->count;
 
     query_int(&q, job_seq);
     while ((result = query_step(&q)) == QUERY_ROW) {
         const char *path = (const char *)sqlite3_column_text(q.statement, 1);
         if (path && user_file_time_ms(path) != 0)
-            seq_list_add(&found, query_column_int(&q, 0));
+            seq_list_add(seen, query_column_int(&q, 0));
     }
     if (result == QUERY_ERROR)
         return query_fault(&q, fault);
-    for (size_t i = 0; i < found.count; i++)
-        if (!txn_data_node_written(txn, found.items[i], txn->now_ms, NULL, fault))
+    for (size_t i = first; i < seen->count; i++)
+        if (!txn_data_node_written(txn, seen->items[i], txn->now_ms, NULL, fault))
             return false;
     return true;
 }
@@ -103,11 +103,12 @@ static bool waits_left(struct store_txn *txn, int64_t job_seq, bool *ret_left, s
     return query_number(&q, &one, ret_left, fault);
 }
 
-bool txn_job_is_ready(struct store_txn *txn, int64_t job_seq, bool *ret_ready, struct fault *fault)
+bool txn_job_is_ready(struct store_txn *txn, int64_t job_seq, struct seq_list *seen, bool *ret_ready,
+                      struct fault *fault)
 {
     bool left;
 
-    if (!look_at_user_files(txn, job_seq, fault) || !waits_left(txn, job_seq, &left, fault))
+    if (!look_at_user_files(txn, job_seq, seen, fault) || !waits_left(txn, job_seq, &left, fault))
         return false;
     *ret_ready = !left;
     return true;
@@ -118,13 +119,13 @@ bool txn_waits_remove(struct store_txn *txn, int64_t job_seq, struct fault *faul
     return run_on_seq(txn, SQL_WAITS_REMOVE, job_seq, fault);
 }
 
-bool txn_job_examine(struct store_txn *txn, int64_t job_seq, struct fault *fault)
+static bool examine(struct store_txn *txn, int64_t job_seq, struct seq_list *seen, struct fault *fault)
 {
     struct arena arena = {0};
     struct job job;
     bool ready, ok;
 
-    if (!txn_job_is_ready(txn, job_seq, &ready, fault))
+    if (!txn_job_is_ready(txn, job_seq, seen, &ready, fault))
         return false;
     if (!ready)
         return true;
@@ -138,7 +139,8 @@ bool txn_job_examine(struct store_txn *txn, int64_t job_seq, struct fault *fault
     return ok;
 }
 
-bool txn_jobs_unblock(struct store_txn *txn, const struct seq_list *data_nodes, struct fault *fault)
+static bool examine_waiting(struct store_txn *txn, const struct seq_list *data_nodes, struct seq_list *seen,
+                            struct fault *fault)
 {
     own(seq_list_done) struct seq_list waiting = {0};
 
@@ -147,9 +149,38 @@ bool txn_jobs_unblock(struct store_txn *txn, const struct seq_list *data_nodes, 
             return false;
     seq_list_sort_unique(&waiting);
     for (size_t i = 0; i < waiting.count; i++)
-        if (!txn_job_examine(txn, waiting.items[i], fault))
+        if (!examine(txn, waiting.items[i], seen, fault))
             return false;
     return true;
+}
+
+bool txn_jobs_unblock(struct store_txn *txn, const struct seq_list *data_nodes, struct fault *fault)
+{
+    own(seq_list_done) struct seq_list seen = {0};
+    bool ok = examine_waiting(txn, data_nodes, &seen, fault);
+
+    /* A file is seen once, and others than the job over which it was seen may wait for it. */
+    while (ok && seen.count > 0) {
+        own(seq_list_done) struct seq_list more = seen;
+        seen = (struct seq_list){0};
+        ok = examine_waiting(txn, &more, &seen, fault);
+    }
+    return ok;
+}
+
+bool txn_job_examine(struct store_txn *txn, int64_t job_seq, struct fault *fault)
+{
+    own(seq_list_done) struct seq_list seen = {0};
+
+    return examine(txn, job_seq, &seen, fault) && txn_jobs_unblock(txn, &seen, fault);
+}
+
+bool txn_user_file_seen(struct store_txn *txn, int64_t data_node_seq, struct fault *fault)
+{
+    own(seq_list_done) struct seq_list seen = {0};
+
+    seq_list_add(&seen, data_node_seq);
+    return txn_data_node_written(txn, data_node_seq, txn->now_ms, NULL, fault) && txn_jobs_unblock(txn, &seen, fault);
 }
 
 /* ---- giving up ---- */

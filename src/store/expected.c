@@ -35,14 +35,9 @@ static bool is_there(struct store_txn *txn, int64_t data_node_seq, bool *ret, st
 
 bool txn_file_arrived(struct store_txn *txn, int64_t data_node_seq, struct fault *fault)
 {
-    own(seq_list_done) struct seq_list written = {0};
     bool there;
 
     if (!is_there(txn, data_node_seq, &there, fault))
         return false;
-    if (!there)
-        return true;
-    seq_list_add(&written, data_node_seq);
-    return txn_data_node_written(txn, data_node_seq, txn->now_ms, NULL, fault) &&
-           txn_jobs_unblock(txn, &written, fault);
+    return !there || txn_user_file_seen(txn, data_node_seq, fault);
 }

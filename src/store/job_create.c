@@ -43,15 +43,16 @@ static bool take_over(struct store_txn *txn, const struct job *job, struct arena
 static bool settle_begin(struct store_txn *txn, const struct task *task, struct job *job, struct arena *arena,
                          struct fault *fault)
 {
+    own(seq_list_done) struct seq_list seen = {0};
     bool ready;
 
     if (!txn_lock_outputs(txn, task, job->seq, fault) || !txn_wait_for_inputs(txn, task, job->seq, arena, fault) ||
-        !txn_job_is_ready(txn, job->seq, &ready, fault))
+        !txn_job_is_ready(txn, job->seq, &seen, &ready, fault))
         return false;
     if (ready && !txn_waits_remove(txn, job->seq, fault))
         return false;
     job->status = ready ? JOB_PENDING : JOB_BLOCKED;
-    return txn_job_store(txn, job, JOB_SUBMITTED, fault);
+    return txn_job_store(txn, job, JOB_SUBMITTED, fault) && txn_jobs_unblock(txn, &seen, fault);
 }
 
 bool txn_submit_job(struct store_txn *txn, const struct scope *scope, const struct task_submission *what,

@@ -26,7 +26,7 @@ static bool look_at_input(struct store_txn *txn, const char *id, struct arena *a
     /* a file of the user's own came into being since the task was created; whether somebody is about to write it must be asked again */
     if (!path || user_file_time_ms(path) == 0)
         return true;
-    if (!txn_data_node_written(txn, ret->seq, txn->now_ms, NULL, fault))
+    if (!txn_user_file_seen(txn, ret->seq, fault))
         return false;
     return look_at_input(txn, id, arena, ret, fault);
 }

@@ -91,8 +91,12 @@ must_check bool txn_job_store(struct store_txn *txn, struct job *job, enum job_s
 must_check bool txn_jobs_abandon(struct store_txn *txn, int64_t job_seq, struct fault *fault);
 /* The data node is there now, or nobody will write it any more: jobs that waited and can go on become PENDING. */
 must_check bool txn_jobs_unblock(struct store_txn *txn, const struct seq_list *data_nodes, struct fault *fault);
-/* Is all there that the job was put down to wait for? */
-must_check bool txn_job_is_ready(struct store_txn *txn, int64_t job_seq, bool *ret_ready, struct fault *fault);
+/* The same for a file of the user's own that is there now and was not before. */
+must_check bool txn_user_file_seen(struct store_txn *txn, int64_t data_node_seq, struct fault *fault);
+/* Is all there that the job was put down to wait for? Adds to `seen` the data nodes whose file is seen now for the first time: for
+ * txn_jobs_unblock, once the job itself is stored. */
+must_check bool txn_job_is_ready(struct store_txn *txn, int64_t job_seq, struct seq_list *seen, bool *ret_ready,
+                                 struct fault *fault);
 must_check bool txn_waits_remove(struct store_txn *txn, int64_t job_seq, struct fault *fault);
 must_check bool txn_job_examine(struct store_txn *txn, int64_t job_seq, struct fault *fault);
 /* A job whose attempt failed: fills in what becomes of it (failures.c). */

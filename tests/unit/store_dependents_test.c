@@ -179,6 +179,24 @@ static void a_users_file_that_appears_is_seen(void **state)
     assert_int_equal(next.status, JOB_PENDING);
 }
 
+/* Whoever sees the file first: a job of the same data node must not wait for ever for what is there. */
+static void a_users_file_that_one_job_sees_is_there_for_all(void **state)
+{
+    struct fixture *f = *state;
+    const char *path = fixture_path(f, "raw.csv");
+
+    node_configs[RAW].path = path;
+    struct task clean = fixture_create(f, CLEAN);
+    node_configs[RAW].path = NULL;
+    struct job blocked = fixture_submit(f, clean.id);
+    assert_int_equal(blocked.status, JOB_BLOCKED);
+    assert_true(file_write_durable(path, "a\n1\n", 4, 0600, &f->fault));
+    size_t before = event_count(f);
+    assert_int_equal(fixture_submit(f, clean.id).status, JOB_PENDING);
+    assert_string_equal(events_since(f, before), "clean:PENDING clean:PENDING");
+    assert_status(f, blocked.id, PENDING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,7 +204,7 @@ int main(void)
         T(a_job_waits_for_its_inputs),        T(only_earlier_writers_block),
         T(failure_abandons_those_who_waited), T(a_writer_that_ends_takes_only_its_own_with_it),
         T(a_skipped_job_lets_others_go_on),   T(publishing_keeps_the_lock_until_it_is_done),
-        T(a_users_file_that_appears_is_seen),
+        T(a_users_file_that_appears_is_seen), T(a_users_file_that_one_job_sees_is_there_for_all),
     };
 
     return cmocka_run_group_tests_name("store_dependents", tests, NULL, NULL);
