@@ -11,8 +11,11 @@ void publish_add(struct jobs *jobs, const char *data_node_id, const char *file, 
     publication->data_node_id = xstrdup(data_node_id);
     publication->file = xstrdup(file);
     publication->path = xstrdup(path);
-    publication->next = jobs->publications;
-    jobs->publications = publication;
+    struct publication **place = &jobs->publications;
+    for (; *place; place = &(*place)->next)
+        if (str_eq((*place)->path, path))
+            publication->after = *place;
+    *place = publication;
 }
 
 static void publication_free(struct publication *publication)
@@ -22,6 +25,9 @@ static void publication_free(struct publication *publication)
     while (*place != publication)
         place = &(*place)->next;
     *place = publication->next;
+    for (struct publication *later = publication->next; later; later = later->next)
+        if (later->after == publication)
+            later->after = NULL;
     free(publication->data_node_id);
     free(publication->file);
     free(publication->path);
@@ -137,7 +143,7 @@ void publish_step(struct jobs *jobs, int64_t now_ms)
         asked += publication->number != 0;
     for (struct publication *publication = jobs->publications; publication && asked < PUBLISH_AT_ONCE;
          publication = publication->next)
-        if (publication->number == 0 && now_ms >= publication->retry_ms) {
+        if (publication->number == 0 && !publication->after && now_ms >= publication->retry_ms) {
             ask(publication);
             asked++;
         }

@@ -101,7 +101,8 @@ struct reading {
 };
 
 struct publication {
-    struct publication *next;
+    struct publication *next;  /* the newest is the last */
+    struct publication *after; /* of the same path, not done yet: the newest value must be the one that stays */
     struct jobs *jobs;
     char *data_node_id, *file, *path;
     int64_t number, retry_ms; /* number 0: not asked for yet */

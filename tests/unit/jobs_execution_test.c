@@ -116,6 +116,41 @@ static void inputs_are_handed_over(void **state)
         assert_true(clock_mono_ms() < end);
 }
 
+static size_t intents(struct kit *kit)
+{
+    struct publish_intent *list;
+    size_t count;
+
+    store_reader_turn_end(kit->reader);
+    assert_true(store_publish_intents(kit->reader, &kit->arena, &list, &count, NULL));
+    store_reader_turn_end(kit->reader);
+    return count;
+}
+
+/* What could not be published for a while is published in the order in which it was made. */
+static void the_newest_value_stays_at_the_users_path(void **state)
+{
+    struct kit *kit = *state;
+    const char *path = kit_path(kit, "later/mine.json");
+
+    kit_add_node(kit, "mine", "json", NULL, path);
+    kit_add_task(kit, "make",
+                 arena_printf(&kit->arena, "cat %s >\"$BAILIFF_OUTPUT_MINE\"", kit_path(kit, "value")), NULL, NULL,
+                 "mine", 0);
+    kit_start(kit);
+    for (const char *value = "123"; *value; value++) {
+        kit_write(kit, "value", (char[]){*value, '\0'});
+        kit_await(kit, kit_submit(kit, "make"), JOB_COMPLETED);
+    }
+    assert_int_equal(intents(kit), 3); /* the folder is missing */
+    kit_stop(kit);
+    assert_int_equal(mkdir(kit_path(kit, "later"), 0755), 0);
+    kit_start(kit);
+    for (int64_t end = clock_mono_ms() + PATIENCE_MS; intents(kit) > 0; pause_ms(2))
+        assert_true(clock_mono_ms() < end);
+    assert_string_equal(kit_read(kit, path), "3");
+}
+
 static void a_time_limit_ends_it(void **state)
 {
     struct kit *kit = *state;
@@ -228,6 +263,7 @@ static int tests(void)
         T(an_output_becomes_an_immutable_file),
         T(an_output_not_written_is_a_failure),
         T(inputs_are_handed_over),
+        T(the_newest_value_stays_at_the_users_path),
         T(a_time_limit_ends_it),
         T(output_is_capped),
         T(canceled_means_that_nothing_is_alive),
