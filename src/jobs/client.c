@@ -48,14 +48,15 @@ static bool check_user(struct jobs *jobs, int fd, struct fault *fault)
 
     if (options->socket_path && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
         return fault_internal(fault, "The runner's user cannot be found out: %s.", strerror(errno));
-    jobs->same_user = peer.uid == geteuid();
-    if ((jobs->same_user || peer.uid == 0) && !options->allow_same_user)
+    bool same_user = peer.uid == geteuid();
+    atomic_store(&jobs->same_user, same_user);
+    if ((same_user || peer.uid == 0) && !options->allow_same_user)
         return fault_set(
             fault, FAULT_INVALID,
             "Users' code would run as the server's own user and could read its keys: set execution.user or "
             "execution.socket, or, for development only, execution.same_user: unsafe.");
     jobs->client.uid = peer.uid;
-    jobs->client.group = jobs->same_user ? 0 : peer.gid;
+    jobs->client.group = same_user ? 0 : peer.gid;
     return true;
 }
 

@@ -306,7 +306,7 @@ void jobs_get_health(struct jobs *jobs, struct jobs_health *ret_health)
 {
     *ret_health = (struct jobs_health){
         .runner_connected = atomic_load(&jobs->connected),
-        .same_user = jobs->same_user,
+        .same_user = atomic_load(&jobs->same_user),
         .paused = atomic_load(&jobs->paused),
         .holding = atomic_load(&jobs->holding),
         .active = atomic_load(&jobs->active),

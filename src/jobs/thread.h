@@ -124,7 +124,6 @@ struct jobs {
     struct store_reader *reader;
     const struct manifest *manifest;
     unsigned workers;
-    bool same_user;
 
     pthread_t thread;
     bool started, stopping;
@@ -134,7 +133,7 @@ struct jobs {
     pthread_mutex_t gate; /* shared: guards `closed` */
     bool closed;
     atomic_uint reads, running, queued; /* shared */
-    atomic_bool connected, paused, holding;
+    atomic_bool connected, same_user, paused, holding;
     atomic_uint active; /* attempt_count, for others to see */
 
     struct client client;

@@ -87,6 +87,26 @@ static void attempts_of_lost_jobs_are_counted(void **state)
     assert_non_null(strstr(job.error, "the last of 2 attempts"));
 }
 
+/* What is said of the runner is asked by other threads, also while another one is greeted (seen by the thread sanitizer). */
+static void health_is_asked_while_a_runner_comes(void **state)
+{
+    struct kit *kit = *state;
+    struct jobs_health health;
+
+    add_guarded(kit);
+    kit_start(kit);
+    pid_t first = runner_pid(kit);
+    kill(first, SIGKILL);
+    bool gone = false;
+    for (int64_t end = clock_mono_ms() + PATIENCE_MS; !gone || !health.runner_connected; pause_ms(1)) {
+        assert_true(clock_mono_ms() < end);
+        jobs_get_health(kit->jobs, &health);
+        gone = gone || !health.runner_connected;
+    }
+    assert_true(health.same_user);
+    assert_int_not_equal(runner_pid(kit), first);
+}
+
 static void lost_jobs_may_be_failed_instead(void **state)
 {
     struct kit *kit = *state;
@@ -359,6 +379,7 @@ static int tests(void)
         T(a_killed_runner_loses_nothing),
         T(an_attempt_waits_for_the_lock_of_its_job),
         T(attempts_of_lost_jobs_are_counted),
+        T(health_is_asked_while_a_runner_comes),
         T(lost_jobs_may_be_failed_instead),
         T(a_killed_keeper_takes_everything_along),
         T(a_stopped_keeper_does_not_hold_up_a_cancel),
