@@ -19,20 +19,38 @@ FAMILY = {
     "pu{i}": ("quick", ["f{i}_a"], "f{i}_p", False),
     "pr{i}": ("quick", ["f{i}_p"], "f{i}_q", False),
 }
-ALONE = ["quick", "gated", "deaf", "brood", "leaver", "fail", "crash", "segv"]
-FAILING = ("fail", "crash", "segv", "forget")
+ALONE = ["quick", "gated", "deaf", "brood", "leaver", "fail", "crash", "segv", "flaky"]
+FLAKY = 3  # the attempt of these that succeeds
+# what it does, but under other rules; see RULES
+RULED = {"hopeless": "fail", "shaky": "crash", "stolid": "fail", "frail": "gated", "single": "gated", "pair": "quick"}
+RULES = {  # of execution.tasks
+    "flaky": {"retries": {"max": 3, "delay": "30ms", "backoff": 2, "jitter": 0}},
+    "hopeless": {"retries": {"max": 2, "delay": "20ms", "backoff": 3, "jitter": 0}},
+    "shaky": {"retries": {"max": 1, "delay": 0, "on": ["exit:9", "signal:KILL"]}},
+    "stolid": {"retries": {"max": 3, "delay": 0, "on": ["timeout"]}},
+    "frail": {"lost_jobs": "fail", "retries": {"max": 2, "delay": "20ms", "backoff": 1, "jitter": 0, "on": ["lost"]}},
+    "single": {"concurrency": 1},
+    "pair": {"concurrency": 2},
+}
+CAUSES = {"fail": "error", "crash": "signal:KILL", "segv": "signal:SEGV", "forget": "error"}  # a function's crash is exit:9
 WAITING = ("gated", "deaf", "brood")  # until their gate is opened
 
 
 def tasks():
     """{configuration: (what it does, inputs, output, skippable)}"""
     found = {name: (name, ["nb"], "res", False) for name in ALONE}
+    found.update((name, (what, ["nb"], "res", False)) for name, what in RULED.items())
     found["again"] = ("quick", ["nb"], "res", True)
     found["forlorn"] = ("quick", ["never"], "res", False)
     for i in range(FAMILIES):
         for name, (what, inputs, output, skippable) in FAMILY.items():
             found[name.format(i=i)] = (what, [n.format(i=i) for n in inputs], output.format(i=i), skippable)
     return found
+
+
+def cause(what, attempt):
+    """Why the attempt fails by itself, if it does."""
+    return "error" if what == "flaky" and attempt < FLAKY else CAUSES.get(what)
 
 
 def shared_nodes():
@@ -87,7 +105,7 @@ def play(what, values):
         linger()
     while what in {waiting!r} and not open_gate(job):
         time.sleep(0.01)
-    if what == "fail":
+    if what == "fail" or (what == "flaky" and int(nth) < {flaky}):
         os.close(lock)
         raise ValueError("as it should")
     if what == "crash":
@@ -125,6 +143,7 @@ esac
 case $what in
 gated | deaf | brood) while [ ! -e "$WITNESS/gates/all" ] && [ ! -e "$WITNESS/gates/$job" ]; do sleep 0.03; done ;;
 fail) exit 3 ;;
+flaky) [ "$nth" -ge 3 ] || exit 3 ;;
 crash) kill -9 $$ ;;
 segv) kill -SEGV $$ ;;
 esac
@@ -140,7 +159,7 @@ def _toml_list(names):
 def taipy(folder, witness, workers):
     """Python functions, in Taipy's form."""
     os.makedirs(folder, exist_ok=True)
-    text = FUNCTIONS.format(witness=witness, waiting=WAITING)
+    text = FUNCTIONS.format(witness=witness, waiting=WAITING, flaky=FLAKY)
     apps.write(folder, "fns.py", text + "".join(FUNCTION.format(what=what) for what in ALONE))
     lines = ["[TAIPY]", "[JOB]", 'mode = "standalone"', f'max_nb_of_workers = "{workers}:int"']
     lines += ["[DATA_NODE.nb]", 'default_data = "21:int"', "[DATA_NODE.res]"]
@@ -182,6 +201,7 @@ class Witness:
         self._log.seek(0)
         self._rest = b""
         self.begun = {}  # job: {attempt: (process, inputs)}
+        self._last = {}  # process: (job, attempt)
         self.ended = set()  # (job, attempt)
 
     def close(self):
@@ -205,8 +225,13 @@ class Witness:
                 raise AssertionError(f"attempt {nth} of {job} began after {attempts}")
             inputs = more[1].split(",") if len(more) > 1 and more[1] else []
             attempts[int(nth)] = (int(more[0]), inputs)
+            self._last[int(more[0])] = job, int(nth)
             begun.append((job, int(nth), inputs))
         return begun
+
+    def last_of(self, process):
+        """(job, attempt) that began in it last."""
+        return self._last.get(process)
 
     def alive(self, job):
         """Whether any process of the job's attempts is."""

@@ -14,7 +14,8 @@ from lib.server import wait_until
 
 WORKERS = 4
 ATTEMPTS = 4
-BACKLOG = 64  # of attempts whose ends are on their way to the disk
+SHUTDOWNS = ("requeue", "wait", "fail")
+PAUSED_STEPS = 15  # at most
 GATED_MAX = 3  # of the workers, so that one is always free for what does not wait
 TASKS_MAX = 60
 SUBMIT_ROLES = "TAIPY_EXECUTOR"
@@ -34,13 +35,14 @@ STEPS = {  # how often, of all
     "delete_task": 2,
     "reload": 2,
     "settle": 2,
+    "pause": 1.5,
     "kill_process": 4,
     "kill_keeper": 2,
     "kill_runner": 0.8,
     "kill_server": 0.6,
     "kill_all": 0.4,
     "kill_amid": 0.3,
-    "stop": 0.3,
+    "stop": 0.5,
 }
 
 
@@ -49,12 +51,17 @@ def parent_of(pid):
         return int(file.read().rpartition(b")")[2].split()[1])
 
 
-def lives(pid):
+def state_of(pid):
+    """As ps writes it; None: there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+            return file.read().rpartition(b")")[2].split()[0].decode()
     except OSError:
-        return False
+        return None
+
+
+def lives(pid):
+    return state_of(pid) not in (None, "Z", "X")
 
 
 def descendants(root):
@@ -74,11 +81,19 @@ def descendants(root):
     return found
 
 
+def rule_of(said):
+    """One of actors.RULES for the model."""
+    retries = dict(said.get("retries", {"max": 0}))
+    retries["delay_ms"] = int(str(retries.get("delay", 0)).removesuffix("ms"))
+    return rules.Rule(retries, said.get("lost_jobs"), said.get("concurrency"))
+
+
 class Driver:
-    def __init__(self, server, witness, random, restart_lost):
+    def __init__(self, server, witness, random, restart_lost, shutdown):
         self.server, self.witness, self.random = server, witness, random
-        self.world = rules.World(ATTEMPTS, restart_lost)
-        self.world.fails = lambda config: self.configs[config][0] in actors.FAILING
+        self.world = rules.World(ATTEMPTS, restart_lost, shutdown)
+        self.world.own_cause = lambda config, attempt: actors.cause(self.configs[config][0], attempt)
+        self.world.rules = {name: rule_of(said) for name, said in actors.RULES.items()}
         self.configs = actors.tasks()
         if server.application.endswith(".yaml"):
             self.configs["forget"] = ("forget", ["nb"], "res", False)
@@ -90,7 +105,10 @@ class Driver:
         self.by_id = {}
         self.open = set()  # jobs whose gate was opened
         self.deleted = set()
-        self.gone = set()  # keepers and runners that were killed
+        self.gone = set()  # keepers, runners and what was below them, that were killed
+        self.dying = set()  # keepers that the runner may not have missed yet
+        self.runner_dies = False
+        self.paused_steps = 0
         self.actions = collections.deque(maxlen=40)
         self.counts = collections.Counter()
         self.unsure = []  # (task) of submits whose answer a kill may have swallowed
@@ -111,11 +129,11 @@ class Driver:
             connection.execute("BEGIN")
             self._meet(connection)
             self._take_events(connection)
+            self._take_arrivals(connection)
             if everything:
                 self._compare(connection)
         finally:
             connection.close()
-        self.world.stops_seen = self.world.stops
         self._compare_witness()
 
     def _meet(self, connection):
@@ -145,7 +163,7 @@ class Driver:
                 raise rules.Violation(f"{node_id} is written before anybody wrote it, or lacks its default")
             node = self.world.nodes[node_id] = rules.Node(edited, self._at_path(name))
             if name == "nb":
-                node.writer = "21"
+                node.values.append("21")
         known = rules.Task(task["config_id"], task["input_ids"], task["output_ids"], skippable)
         self.world.tasks[task["id"]] = known
         self.tasks.append(task["id"])
@@ -161,17 +179,39 @@ class Driver:
         return self.server.query(sql, node_id)[0]["last_edit"]
 
     def _take_events(self, connection):
-        forces = {}
+        forces, changed = {}, set()
         sql = "SELECT seq, job_seq, status, attempt, cancel_requested, time FROM event WHERE seq > ? ORDER BY seq"
         for seq, place, status, attempt, cancel, at in self.rows(connection, sql, self.event):
             self.event = seq
             job = self.world.jobs[place]
+            changed.add(place)
             if status in ("PENDING", "BLOCKED") and job.status in (None, "SUBMITTED"):
                 forces = forces or dict(self.rows(connection, "SELECT seq, force FROM job WHERE seq > ?", max(0, self.place - 1000)))
                 job.force = bool(forces.get(place, job.force))
             self.world.apply(place, status, attempt, bool(cancel), at)
             if status in rules.FINAL:
                 self._check_end(job)
+        self.world.check_settled()
+        for place in changed:
+            for lost, used in self.rows(connection, "SELECT losses, retries FROM job WHERE seq = ?", place):
+                self.world.know_ends(self.world.jobs[place], lost, used)
+
+    def _take_arrivals(self, connection):
+        """What has come to the users' own paths, for which there is no event."""
+        sql = "SELECT d.id, p.job_seq FROM publish_intent AS p JOIN data_node AS d ON d.seq = p.data_node_seq ORDER BY p.seq"
+        found = collections.defaultdict(list)
+        for node_id, place in self.rows(connection, sql):
+            found[node_id].append(place)
+        for node_id, node in self.world.nodes.items():
+            left = found.pop(node_id, [])
+            if left != node.publishing[len(node.publishing) - len(left) :]:
+                raise rules.Violation(f"on their way to {node_id} are {left}, not the last of {node.publishing}")
+            if node.at_path and (len(left) < len(node.publishing) or (left and node.edited_ms == 0)):
+                node.publishing = left
+                node.edited_ms = self.rows(connection, "SELECT last_edit FROM data_node WHERE id = ?", node_id)[0][0]
+        if found:
+            raise rules.Violation(f"on their way to nowhere are {dict(found)}")
+        self.world.find_due()
         self.world.check_settled()
 
     def _check_end(self, job):
@@ -189,8 +229,8 @@ class Driver:
             job = self.by_id.get(job_id)
             if not job or attempt > job.attempt:
                 raise rules.Violation(f"attempt {attempt} of {job or job_id} began before that was durable")
-            expected = job.read[attempt]
-            if len(inputs) != len(expected) or any(e not in (None, i) for i, e in zip(inputs, expected)):
+            expected = [node.values[at:] if node.at_path else node.values[at : at + 1] for node, at in job.read[attempt]]
+            if len(inputs) != len(expected) or any(i not in values for i, values in zip(inputs, expected)):
                 raise rules.Violation(f"attempt {attempt} of {job} read {inputs} instead of {expected}")
         self.heard = []
 
@@ -205,16 +245,11 @@ class Driver:
                 raise rules.Violation(f"{world.jobs[place]} ended at {row[3]}")
         intents = {(r[0], r[1]) for r in self.rows(connection, "SELECT d.id, p.job_seq FROM publish_intent AS p JOIN data_node AS d ON d.seq = p.data_node_seq")}
         locks = set(self.rows(connection, "SELECT d.id, l.job_seq FROM data_node_lock AS l JOIN data_node AS d ON d.seq = l.data_node_seq"))
-        for node_id, node in world.nodes.items():
-            for place in [place for place in node.publishing if (node_id, place) not in intents]:
-                node.writer, node.edited_ms = node.publishing.pop(place), 1
-        world._find_due()
-        world.check_settled()
         self._same("locks", locks - intents, {(n, place) for n, node in world.nodes.items() for place in node.locks})
         waits = set(self.rows(connection, "SELECT d.id, w.job_seq FROM job_wait AS w JOIN data_node AS d ON d.seq = w.data_node_seq"))
         self._same("waits", waits, {(node, job.place) for job in world.blocked() for node in job.task.inputs})
         edits = dict(self.rows(connection, "SELECT id, last_edit FROM data_node"))
-        nodes = {n: node for n, node in world.nodes.items() if not node.at_path}
+        nodes = {n: node for n, node in world.nodes.items() if not node.at_path or not node.values}
         self._same("edits", {n: edits.get(n) for n in nodes}, {n: node.edited_ms for n, node in nodes.items()})
 
     def _same(self, what, seen, expected):
@@ -241,11 +276,18 @@ class Driver:
     def step(self):
         """One action and one look; what was done is kept for the report of a failure."""
         name = self.random.choices(list(STEPS), list(STEPS.values()))[0]
+        self.paused_steps += self.world.paused
+        if self.paused_steps > PAUSED_STEPS:
+            name = "pause"
         begin = time.monotonic()
         self.actions.append(name)
         done = getattr(self, name if name != "look" else "look_at_a_job")()
         self.actions[-1] = f"{name}: {done}"
-        self.look(everything=self.random.random() < 0.1 or name in ("settle", "stop") or name.startswith("kill"))
+        everything = self.random.random() < 0.1 or name in ("settle", "stop") or name.startswith("kill")
+        self.end_perils()
+        self.look(everything)
+        if everything:
+            self.check_processes()
         self.counts[name, "times"] += 1
         self.counts[name, "ms"] += 1000 * (time.monotonic() - begin)
 
@@ -338,10 +380,12 @@ class Driver:
         for thread in threads:
             thread.join()
         if kill_after_s is not None:
-            self.server.start()
+            self.start()
+        if failures:
+            raise rules.Violation(f"clients with one key were told {failures}")
         made.add(self.located(self.expect(self.submit_request(task, key), 204)))
-        if failures or len(made) != 1:
-            raise rules.Violation(f"one key made {made}; {failures}")
+        if len(made) != 1:
+            raise rules.Violation(f"one key made {made}")
         self.keys[key] = (task, made.pop())
         return self.keys[key][1]
 
@@ -399,14 +443,16 @@ class Driver:
 
     def read_value(self):
         """A data node's value is that of the last job that completed."""
-        nodes = [(n, node) for n, node in self.world.nodes.items() if not node.at_path and not node.locks]
-        chosen = self.some(nodes)
+        nodes = [(n, node) for n, node in self.world.nodes.items() if not node.locks]
+        chosen = self.some([(n, node) for n, node in nodes if node.at_path and node.values] if self.random.random() < 0.3 else nodes)
         if not chosen:
             return "nothing"
-        value = self.await_value(chosen[0])
-        if (str(value) if value is not None else None) != chosen[1].writer:
-            raise rules.Violation(f"{chosen[0]} has {value} instead of {chosen[1].writer}")
-        return chosen[0]
+        node_id, node = chosen
+        expected = node.now()
+        value = self.await_value(node_id)
+        if (str(value) if value is not None else None) not in expected:
+            raise rules.Violation(f"{node_id} has {value} instead of {expected}")
+        return node_id
 
     def await_value(self, node_id):
         """Reading is the runner's: without one there is 503 for a while."""
@@ -464,25 +510,52 @@ class Driver:
     def runner_is_ready(self):
         return self.runner() not in [None, *self.gone] and self.server.request("GET", "/readyz").status == 200
 
+    def end_perils(self):
+        """What befell is over for those that begin from now on, once the server must know of it."""
+        if self.runner_dies and self.runner_is_ready():
+            self.look()
+            self.runner_dies = False
+            self.world.over("loss")
+        if self.dying and all(state_of(pid) is None for pid in self.dying):
+            self.look()
+            self.dying.clear()
+            self.world.over("keeper")
+
     def settle(self):
         """Each job that is RUNNING has a process, once it had the time to start, and no attempt is lost any more."""
         wait_until(lambda: not any(lives(pid) for pid in self.gone), "who was killed is gone")
         wait_until(self.runner_is_ready, "there is a runner")
         self.look()
+        self.check_processes(of_all=True)
+        self.gone.clear()
+        self.dying.clear()
+        self.runner_dies = False
+        self.world.all_is_well()
+        return len(self.jobs_in("RUNNING"))
+
+    def check_processes(self, of_all=False):
+        """Each job that is RUNNING has a process, or gets it, or comes to its end; no more live than there are workers."""
         for job in self.jobs_in("RUNNING"):
             attempt = job.attempt
+            if job.perils and not of_all:
+                continue
 
             def running():
                 self.look()
                 if job.status != "RUNNING" or job.attempt != attempt:
                     return True
-                pid = self.witness.begun.get(job.id, {}).get(attempt, (None,))[0]
-                return pid is not None and lives(pid)
+                return attempt in self.witness.begun.get(job.id, {}) and self.witness.alive(job.id)
 
             wait_until(running, f"{job} is RUNNING with a process")
-        self.gone.clear()
-        self.world.losses = self.world.kills = 0
-        return len(self.jobs_in("RUNNING"))
+        alive = self.alive()
+        if len(alive) > WORKERS:
+            alive &= self.alive()  # these lived at the same time
+        if len(alive) > WORKERS:
+            raise rules.Violation(f"more than {WORKERS} attempts at once: {alive}")
+
+    def alive(self):
+        self.late += self.witness.listen()
+        return {(job.id, max(self.witness.begun.get(job.id, {0}))) for job in self.jobs_in("RUNNING") if self.witness.alive(job.id)}
 
     def process_of(self):
         """(job, process) of an attempt that is under way; the process is surely ours."""
@@ -503,15 +576,20 @@ class Driver:
             pass
 
     def kill_process(self):
+        """Of an attempt that is between the begin and the end of its function: it must not be COMPLETED."""
         job, pid = self.process_of()
-        if not job:
+        if not job or self.world.own_cause(job.task.config, job.attempt):
             return "nothing"
-        self.world.killed.add(job.id)
-        self.world.kills += 1
-        self.gone.add(pid)
+        self.end(pid, signal.SIGSTOP)
+        wait_until(lambda: state_of(pid) in (None, "T", "Z"), f"{pid} is stopped")
+        self.late += self.witness.listen()
         number = self.random.choice((signal.SIGKILL, signal.SIGSEGV))
-        self.end(pid, number)
-        return f"{job.id} {number}"
+        hit = state_of(pid) == "T" and self.witness.last_of(pid) == (job.id, job.attempt) not in self.witness.ended
+        if hit:
+            self.world.killed[job.id, job.attempt] = "signal:" + number.name.removeprefix("SIG")
+            self.end(pid, number)
+        self.end(pid, signal.SIGCONT)
+        return f"{job.id} {number.name if hit else 'missed'}"
 
     def children(self, parent, word):
         """Those of a process whose first argument is the word. (One that is about to become something else still has its parent's.)"""
@@ -531,12 +609,31 @@ class Driver:
     def keepers(self):
         return self.children(self.runner(), b"keeper")
 
+    def pause(self):
+        """Once a pause is answered nothing begins until the queue is resumed."""
+        if self.world.paused:
+            self.resume()
+            return "resumed"
+        self.expect(self.request("POST", "queue/pause/", "TAIPY_ADMIN"), 200)
+        self.look()
+        self.world.paused, self.paused_steps = True, 0
+        return "paused"
+
+    def resume(self):
+        self.world.paused, self.paused_steps = False, 0
+        self.expect(self.request("POST", "queue/resume/", "TAIPY_ADMIN"), 200)
+
     def kill_keeper(self):
+        """At most one attempt is lost: what it has, or is given before anybody sees that it is gone."""
         keeper = self.some(self.keepers())
         if not keeper:
             return "nothing"
-        self.world.losses += 1  # what it has, or is given before anybody sees that it is gone
-        self.gone.add(keeper)
+        self.look()
+        self.world.befall("keeper")
+        self.world.keepers += 1
+        self.dying.add(keeper)
+        self.end(keeper, signal.SIGSTOP)
+        self.gone.update([keeper] + descendants(keeper))
         self.end(keeper)
         return keeper
 
@@ -544,17 +641,16 @@ class Driver:
         runner = self.runner()
         if not runner:
             return "nothing"
-        self.lose_all()
-        self.gone.add(runner)
+        self.look()
+        self.world.befall("loss")
+        self.runner_dies = True
+        self.gone.update([runner] + descendants(runner))
         self.end(runner)
         return runner
 
-    def lose_all(self):
-        self.look()
-        self.world.losses += len(self.jobs_in("RUNNING")) + WORKERS + BACKLOG
-
     def lose(self, what):
-        self.lose_all()
+        self.look()
+        self.world.befall("loss")
         below = descendants(self.server.process.pid) if what != "server" else []
         if what == "masters":  # whom they looked after stay behind, as far as they can
             below = [pid for pid in (self.runner(), *self.keepers()) if pid]
@@ -562,33 +658,51 @@ class Driver:
         for pid in below:
             self.end(pid)
 
+    def start(self):
+        """With a new server all that befell before is over: what was RUNNING began again or ended before it was ready."""
+        self.server.start()
+        self.look()
+        self.gone.clear()
+        self.dying.clear()
+        self.runner_dies = False
+        self.world.all_is_well()
+
     def kill_server(self):
         self.lose("server")
-        self.server.start()
+        self.start()
 
     def kill_all(self):
         what = self.random.choice(("all", "masters"))
         self.lose(what)
-        self.server.start()
+        self.start()
         return what
 
     def kill_amid(self):
         return self.together(kill_after_s=self.random.choice((0, 0.002, 0.005, 0.01)))
 
     def stop(self):
-        """SIGTERM: what runs begins again with the next server."""
-        self.lose_all()
-        self.world.stops += 1
+        """SIGTERM: what runs begins again with the next server, or ends before, or is FAILED."""
+        self.look()
+        if self.world.shutdown == "wait":
+            for job in self.waiting_for_gate():
+                self.open.add(job.id)
+                self.witness.open_gate(job.id)
+        else:
+            self.world.befall("stop")
         self.server.stop()
-        self.server.start()
+        self.look(everything=True)
+        if self.jobs_in("RUNNING"):
+            raise rules.Violation(f"RUNNING without a server: {self.jobs_in('RUNNING')}")
+        self.start()
 
     # -- the end --
 
     def drain(self):
         """All gates open: everything comes to its end, but for what was never submitted or waits for what nobody writes."""
         self.actions.append("drain")
+        if self.world.paused:
+            self.resume()
         self.witness.open_gate("all")
-        names = {"never"}
         while True:
             wait_until(lambda: self.look() or not self.jobs_in("PENDING", "RUNNING"), "nothing can go on any more")
             stuck = self.jobs_in("SUBMITTED", "BLOCKED")
@@ -605,7 +719,9 @@ class Driver:
                 raise rules.Violation(f"a lock is left: {node}")
         self.check_lists()
         self.check_audit()
-        return names
+        for node_id, node in self.world.nodes.items():
+            if node.at_path and node.values and self.await_value(node_id) != node.values[-1]:
+                raise rules.Violation(f"{node_id} has not the newest of {node.values[-3:]}")
 
     def check_lists(self):
         """The lists have every job and submission once, as the model has them."""

@@ -13,6 +13,7 @@ LEGAL = {
     "PENDING": ("RUNNING", "SKIPPED", "CANCELED"),
     "RUNNING": ("COMPLETED", "FAILED", "CANCELED", "PENDING"),
 }
+SLACK_MS = 5  # of the clocks of start and end
 
 
 class Violation(AssertionError):
@@ -33,9 +34,35 @@ class Node:
     def __init__(self, edited_ms, at_path):
         self.edited_ms = edited_ms  # 0: unwritten
         self.at_path = at_path  # a value reaches it some time after its job is COMPLETED: that has no event
-        self.writer = None  # "job/attempt" whose value it has
+        self.values = []  # "job/attempt" whose values it got, or is to get, in their order
         self.locks = set()  # jobs (their places) that will write it
-        self.publishing = {}  # place of a job that is COMPLETED: its value is on the way
+        self.publishing = []  # places of jobs that are COMPLETED: their values, the last ones, are on the way in this order
+
+    def surely(self):
+        """Where in its values the one stands that it has at least."""
+        return max(len(self.values) - len(self.publishing) - 1, 0)
+
+    def now(self):
+        """The values that it may have: one, unless some are on their way."""
+        nothing = [None] if len(self.publishing) == len(self.values) else []
+        return nothing + self.values[self.surely() :]
+
+
+class Rule:
+    """How the jobs of a configuration are run."""
+
+    def __init__(self, retries=None, lost_jobs=None, concurrency=None):
+        self.retries = retries or {"max": 0}
+        self.causes = self.retries.get("on", ["error", "timeout"])
+        self.lost_jobs, self.concurrency = lost_jobs, concurrency
+
+    def retries_after(self, cause, used):
+        """Whether an attempt that ended so is followed by another."""
+        fits = cause in self.causes or (cause != "lost" and "error" in self.causes)
+        return fits and used < self.retries["max"]
+
+    def delay_ms(self, used):
+        return self.retries.get("delay_ms", 0) * self.retries.get("backoff", 1) ** used
 
 
 class Task:
@@ -48,32 +75,56 @@ class Job:
         self.place, self.id, self.task, self.force = place, job_id, task, force
         self.status = None
         self.attempt = 0
-        self.lost = 0  # of these, with their processes
+        self.ends = {(0, 0)}  # (attempts lost, retries used), as far as they are known
         self.history = []  # statuses, in order
         self.cancel_requested = False
-        self.stops_before = 0  # of the server, when its attempt began
-        self.read = {}  # attempt: values of the inputs when it began
+        self.perils = set()  # what may have befallen its attempt: "loss", "keeper", "stop"
+        self.not_before_ms = 0  # it is to be tried again
+        self.read = {}  # attempt: (data node, how many values it surely had) of each input when it began
 
     def __repr__(self):
         return f"{self.id} ({self.task.config}, place {self.place}, {' '.join(self.history)}, attempt {self.attempt})"
 
 
 class World:
-    def __init__(self, attempts_max, restart_lost):
-        self.attempts_max, self.restart_lost = attempts_max, restart_lost
+    def __init__(self, attempts_max, restart_lost, shutdown):
+        self.attempts_max, self.restart_lost, self.shutdown = attempts_max, restart_lost, shutdown
         self.nodes, self.tasks, self.jobs = {}, {}, {}  # by id, by id, by place
         self.due, self.doomed = set(), set()  # places of jobs whose next event must come at once
-        self.losses = 0  # how many attempts at most may still turn out to have been lost, with a keeper, a runner or the server
-        self.stops = self.stops_seen = 0  # of the server by SIGTERM: until now, and until the last look
-        self.kills = 0  # of attempts' processes, which may still turn out to have met another job
-        self.killed = set()  # ids of jobs whose own process was killed
+        self.perils = set()  # what befalls every attempt that is under way now
+        self.keepers = 0  # so many attempts of those in that peril were lost
+        self.killed = {}  # (job's id, attempt): the signal that surely ended it
         self.canceled = set()  # ids of jobs whose cancellation was asked for
-        self.fails = lambda config: False  # whether attempts of the configuration fail by themselves
+        self.paused = False
+        self.rules = {}  # by configuration, where there is one
+        self.own_cause = lambda config, attempt: None  # why the attempt fails by itself, if it does
+
+    def befall(self, peril):
+        """From now on, until it is over for those that begin later."""
+        self.perils.add(peril)
+        for job in self.running():
+            job.perils.add(peril)
+
+    def over(self, peril):
+        self.perils.discard(peril)
+
+    def all_is_well(self):
+        """Nothing that befell an attempt before is still to come out."""
+        self.perils.clear()
+        self.keepers = 0
+        for job in self.running():
+            job.perils.clear()
+
+    def running(self):
+        return [job for job in self.jobs.values() if job.status == "RUNNING"]
+
+    def rule(self, job):
+        return self.rules.get(job.task.config) or Rule()
 
     # -- the rules --
 
     def missing(self, job, node):
-        """Whether the job has to wait for the node: True, False, or None where it cannot be known."""
+        """Whether the job has to wait for the node: True, False, or None where it is not known what has arrived there."""
         if any(place < job.place for place in node.locks):
             return True
         if node.edited_ms == 0:
@@ -124,8 +175,12 @@ class World:
         if self.doomed:
             if job.place not in self.doomed or status != "ABANDONED":
                 raise Violation(f"{job} becomes {status} while {self._named(self.doomed)} should be ABANDONED")
-        elif self.due and (job.place not in self.due or status != "PENDING"):
+        elif self.due and not (status == "PENDING" and (job.place in self.due or self._may_be_due(job))):
             raise Violation(f"{job} becomes {status} while {self._named(self.due)} should be PENDING")
+
+    def _may_be_due(self, job):
+        """A file at a user's path was found with the others."""
+        return job.status in ("BLOCKED", None, "SUBMITTED") and self.ready(job) is None
 
     def _named(self, places):
         return ", ".join(str(self.jobs[place]) for place in sorted(places))
@@ -148,62 +203,137 @@ class World:
 
     def _blocked(self, job, before, time_ms):
         self._lock(job)
-        if self.ready(job) is True and not any(self.nodes[node].at_path for node in job.task.inputs):
+        if self.ready(job) is True:
             raise Violation(f"BLOCKED although all is there: {job}")
 
     def _pending(self, job, before, time_ms):
         if before in (None, "SUBMITTED"):
             self._lock(job)
         if before == "RUNNING":
-            self._check_loss(job, again=True)
+            self._again(job, time_ms)
             return
         self.due.discard(job.place)
-        if self.ready(job) is False:
+        ready = self.ready(job)
+        if ready is False:
             raise Violation(f"PENDING although an input is missing: {job}")
-        if self.ready(job) is None:  # so what was on its way had come
+        if ready is None:  # so what was on its way had come
             for node in job.task.inputs:
                 self._arrived(self.nodes[node], job.place, time_ms)
-            self._find_due()
+            self.find_due()
             self.due.discard(job.place)
 
     def _arrived(self, node, before_place, time_ms):
-        for place in [place for place in node.publishing if place < before_place or node.edited_ms == 0]:
-            node.writer, node.edited_ms = node.publishing.pop(place), time_ms
+        """All that earlier jobs wrote, and what was written before that. The file of a value may be seen before it is said that it is there."""
+        for place in [place for place in node.publishing if place < before_place]:
+            self.arrived(node, place, time_ms)
+        node.edited_ms = node.edited_ms or time_ms
+
+    def arrived(self, node, place, time_ms):
+        """Values come in their order."""
+        if place in node.publishing:
+            node.publishing = node.publishing[node.publishing.index(place) + 1 :]
+            node.edited_ms = time_ms
 
     def _running(self, job, before, time_ms):
+        if self.paused:
+            raise Violation(f"RUNNING although the queue is paused: {job}")
         if self.skippable(job, time_ms):
             raise Violation(f"RUNNING although there is nothing to do: {job}")
-        job.stops_before = self.stops_seen
-        job.read[job.attempt] = [None if self.nodes[node].at_path else self.nodes[node].writer for node in job.task.inputs]
+        limit = self.rule(job).concurrency
+        if limit and sum(other.task.config == job.task.config for other in self.running()) > limit:
+            raise Violation(f"RUNNING beyond the limit of {limit}: {job}")
+        if time_ms + SLACK_MS < job.not_before_ms:
+            raise Violation(f"RUNNING {job.not_before_ms - time_ms} ms too early: {job}")
+        job.perils = set(self.perils)
+        nodes = [self.nodes[node] for node in job.task.inputs]
+        job.read[job.attempt] = [(node, node.surely()) for node in nodes]
 
     def _skipped(self, job, before, time_ms):
+        if self.paused:
+            raise Violation(f"SKIPPED although the queue is paused: {job}")
         if not self.skippable(job, time_ms):
             raise Violation(f"SKIPPED although its outputs are not up to date: {job}")
         self._release(job)
-        self._find_due()
+        self.find_due()
 
     def _completed(self, job, before, time_ms):
-        value = f"{job.id}/{job.attempt}"
+        if (job.id, job.attempt) in self.killed or self.own_cause(job.task.config, job.attempt):
+            raise Violation(f"COMPLETED although the attempt failed: {job}")
         for node in (self.nodes[node] for node in job.task.outputs):
+            node.values.append(f"{job.id}/{job.attempt}")
             if node.at_path:
-                node.publishing[job.place] = value
+                node.publishing.append(job.place)
             else:
-                node.edited_ms, node.writer = time_ms, value
+                node.edited_ms = time_ms
         self._release(job)
-        self._find_due()
+        self.find_due()
 
     def _failed(self, job, before, time_ms):
-        if not self.fails(job.task.config) and job.id not in self.killed:
-            if self.kills > 0:  # its worker was to be killed over the job before
-                self.kills -= 1
-            else:
-                self._check_loss(job, again=False)
+        ends = set()
+        for lost, used in job.ends:
+            for cause in self._causes(job):
+                if cause == "stop":
+                    ends |= {(lost, used)} if self.shutdown == "fail" else set()
+                elif not self._restarts(job, cause, lost) and not self.rule(job).retries_after(cause, used):
+                    if cause != "lost" or not job.cancel_requested:  # then it is canceled
+                        ends.add((lost + (cause == "lost"), used))
+        self._take_ends(job, ends, "FAILED")
         self._give_up(job)
+
+    def _again(self, job, time_ms):
+        """From RUNNING to PENDING: lost, stopped, or tried again."""
+        ends, delays = set(), []
+        for lost, used in job.ends:
+            for cause in self._causes(job):
+                end, delay = (lost + (cause == "lost"), used), 0
+                if cause == "stop":
+                    if self.shutdown != "requeue":
+                        continue
+                elif not self._restarts(job, cause, lost):
+                    if not self.rule(job).retries_after(cause, used):
+                        continue
+                    end, delay = (end[0], used + 1), self.rule(job).delay_ms(used)
+                ends.add(end)
+                delays.append(delay)
+        if job.cancel_requested:
+            raise Violation(f"begins again although it is to be canceled: {job}")
+        self._take_ends(job, ends, "begins again")
+        job.not_before_ms = time_ms + min(delays) if min(delays) else 0
+
+    def _causes(self, job):
+        """Why its attempt may have ended without a result."""
+        causes = {self.own_cause(job.task.config, job.attempt), self.killed.get((job.id, job.attempt))} - {None}
+        if "loss" in job.perils or ("keeper" in job.perils and self.keepers > 0):
+            causes.add("lost")
+        if "stop" in job.perils:
+            causes.add("stop")
+        return causes
+
+    def _take_ends(self, job, ends, what):
+        if not ends:
+            raise Violation(f"{what} without a reason: {job}")
+        if self._causes(job) == {"lost"} and "loss" not in job.perils:
+            self.keepers -= 1
+        job.ends = ends
+
+    def _restarts(self, job, cause, lost):
+        """Whether it begins again at once, because it was lost."""
+        rule = self.rule(job).lost_jobs or ("restart" if self.restart_lost else "fail")
+        return cause == "lost" and rule == "restart" and lost + 1 < self.attempts_max
+
+    def know_ends(self, job, lost, used):
+        """What the store says of it."""
+        if (lost, used) not in job.ends:
+            raise Violation(f"{lost} losses and {used} retries instead of {sorted(job.ends)}: {job}")
+        job.ends = {(lost, used)}
 
     def _canceled(self, job, before, time_ms):
         self._check_wish(job)
         if before == "RUNNING" and not job.cancel_requested:
             raise Violation(f"CANCELED without a durable wish: {job}")
+        if before == "RUNNING":  # it may have been lost besides
+            job.ends |= {(lost + 1, used) for lost, used in job.ends if "lost" in self._causes(job)}
+            job.ends |= {(lost, used + 1) for lost, used in job.ends if used < self.rule(job).retries["max"]}
         self._give_up(job)
 
     def _abandoned(self, job, before, time_ms):
@@ -212,21 +342,11 @@ class World:
         self.doomed.discard(job.place)
         self._give_up(job)
 
-    def _check_loss(self, job, again):
-        """An attempt that neither ended by itself nor was canceled: somebody must have taken its processes away."""
-        lost = self.losses > 0
-        self.losses -= 1
-        stopped = self.stops > job.stops_before
-        job.lost += not stopped
-        restarts = self.restart_lost and job.lost < self.attempts_max
-        if not lost or (again and not restarts and not stopped) or (not again and restarts):
-            raise Violation(f"{'begins again' if again else 'FAILED'} without a reason: {job}")
-
     def _release(self, job):
         for node in job.task.outputs:
             self.nodes[node].locks.discard(job.place)
 
-    def _find_due(self):
+    def find_due(self):
         self.due |= {job.place for job in self.blocked() if self.ready(job) is True}
 
     def _give_up(self, job):
