@@ -20,7 +20,8 @@ struct entry {
     uint64_t key; /* 0: free */
     int64_t since_ms;
     uint64_t singly, counted;
-    int64_t counting_ms; /* since when there is something counted: it is written when a window is over, even if no end is in sight */
+    int64_t
+        counting_ms; /* since when there is something counted: it is written when a window is over, even if no end is in sight */
     struct caller caller;
 };
 
@@ -28,7 +29,8 @@ struct refusal_ledger {
     pthread_mutex_t mutex;
     struct keyed_hash hash;
     struct entry sets[SETS][WAYS];
-    struct entry all; /* its singly: of all callers together; its counted: refusals that have no counted record of their own */
+    struct entry
+        all; /* its singly: of all callers together; its counted: refusals that have no counted record of their own */
     int64_t counts_ms;
     unsigned counts; /* counted records of callers without a name since then */
 };

@@ -83,6 +83,15 @@ static bool only_zeros_behind(const struct ip *ip, unsigned bits)
     return true;
 }
 
+/* IPv4 addresses are IPv6 addresses here (::ffff:0:0/96): ::/64 has them all. */
+static bool has_all_v4(const struct ip_range *range)
+{
+    struct ip first = {0};
+
+    memcpy(first.bytes, V4_PREFIX, sizeof(V4_PREFIX));
+    return range->bits <= 96 && bits_equal(&range->base, &first, range->bits);
+}
+
 static bool range_parse(struct span s, struct ip_range *ret, const char **ret_wrong)
 {
     struct span address = s, bits = {0};
@@ -104,8 +113,8 @@ static bool range_parse(struct span s, struct ip_range *ret, const char **ret_wr
     *ret_wrong = "has bits set behind its prefix";
     if (!only_zeros_behind(&ret->base, ret->bits))
         return false;
-    *ret_wrong = "would trust everybody";
-    return slash == NULL || n > 0;
+    *ret_wrong = n == 0 ? "would trust everybody" : "would trust everybody who has an IPv4 address";
+    return !has_all_v4(ret);
 }
 
 bool trusted_proxies_read(const char *const *entries, size_t count, struct trusted_proxies *ret, struct fault *fault)

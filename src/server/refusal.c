@@ -100,8 +100,8 @@ static void rewriter_setup(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **s
     struct connection *c = connection_of(req->conn);
     const char *reason = c->no_room               ? NO_ROOM
                          : req->res.status == 413 ? "The body is larger than any route takes."
-                         : req->version < 0x200 ? "The framing of the body is malformed."
-                                                : "A header field is malformed.";
+                         : req->version < 0x200   ? "The framing of the body is malformed."
+                                                  : "A header field is malformed.";
     struct rewriter *rewriter = (struct rewriter *)h2o_add_ostream(req, sizeof(*rewriter), slot);
     struct client client;
 

@@ -77,7 +77,8 @@ static void counts_come_while_the_flood_goes_on(void **state)
     struct world *w = world_new();
     uint64_t singly = 0, refused = 0;
 
-    for (int ms = 0; ms < 600000; ms += 100, fake_ms += 100) { /* ten refusals a second, for ten minutes, without a pause */
+    for (int ms = 0; ms < 600000;
+         ms += 100, fake_ms += 100) { /* ten refusals a second, for ten minutes, without a pause */
         refusal_note(&w->x, "bad token");
         singly += w->x.refused_singly;
         refused++;
