@@ -1,5 +1,6 @@
 /* Writing a data node's new value to a path of the user's own, as the users' code's user. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,7 +12,10 @@ static bool publish(const struct request *request, struct fault *fault)
 {
     const char *name = strrchr(request->path, '/') + 1;
     own(freep) char *folder = xstrndup(request->path, (size_t)(name - request->path));
-    own(freep) char *beside = xprintf("%s.%s.bailiff-new", folder, name);
+    /* A name of the greatest length leaves no room for ours; publications come one after the other, so that any will do. */
+    own(freep) char *beside = strlen(name) > NAME_MAX - strlen("..bailiff-new")
+                                  ? xprintf("%s.bailiff-new", folder)
+                                  : xprintf("%s.%s.bailiff-new", folder, name);
     struct stat old;
 
     if (name[0] == '\0')

@@ -1,4 +1,6 @@
 /* Jobs from PENDING to their ends, with a real store, runner, keepers and commands. */
+#include <limits.h>
+
 #include "unit/jobs_fixture.h"
 
 static void commands_complete_and_fail(void **state)
@@ -134,9 +136,8 @@ static void the_newest_value_stays_at_the_users_path(void **state)
     const char *path = kit_path(kit, "later/mine.json");
 
     kit_add_node(kit, "mine", "json", NULL, path);
-    kit_add_task(kit, "make",
-                 arena_printf(&kit->arena, "cat %s >\"$BAILIFF_OUTPUT_MINE\"", kit_path(kit, "value")), NULL, NULL,
-                 "mine", 0);
+    kit_add_task(kit, "make", arena_printf(&kit->arena, "cat %s >\"$BAILIFF_OUTPUT_MINE\"", kit_path(kit, "value")),
+                 NULL, NULL, "mine", 0);
     kit_start(kit);
     for (const char *value = "123"; *value; value++) {
         kit_write(kit, "value", (char[]){*value, '\0'});
@@ -149,6 +150,21 @@ static void the_newest_value_stays_at_the_users_path(void **state)
     for (int64_t end = clock_mono_ms() + PATIENCE_MS; intents(kit) > 0; pause_ms(2))
         assert_true(clock_mono_ms() < end);
     assert_string_equal(kit_read(kit, path), "3");
+}
+
+static void a_path_may_have_the_longest_name(void **state)
+{
+    struct kit *kit = *state;
+    char name[NAME_MAX + 1] = {0};
+
+    memset(name, 'n', NAME_MAX);
+    const char *path = kit_path(kit, name);
+    kit_add_node(kit, "mine", "json", NULL, path);
+    kit_add_task(kit, "make", "echo '[3]' >\"$BAILIFF_OUTPUT_MINE\"", NULL, NULL, "mine", 0);
+    kit_start(kit);
+    kit_await(kit, kit_submit(kit, "make"), JOB_COMPLETED);
+    kit_await_file(path);
+    assert_string_equal(kit_read(kit, path), "[3]\n");
 }
 
 static void a_time_limit_ends_it(void **state)
@@ -264,6 +280,7 @@ static int tests(void)
         T(an_output_not_written_is_a_failure),
         T(inputs_are_handed_over),
         T(the_newest_value_stays_at_the_users_path),
+        T(a_path_may_have_the_longest_name),
         T(a_time_limit_ends_it),
         T(output_is_capped),
         T(canceled_means_that_nothing_is_alive),
