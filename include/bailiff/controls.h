@@ -71,6 +71,7 @@ char *controls_text(const struct controls *controls, struct arena *arena);
 
 /* "restart", "fail" */
 must_check bool lost_rule_parse(struct span s, enum lost_rule *ret);
+const char *lost_rule_name(enum lost_rule rule); /* NULL: not said */
 
 /* Whether a job that has been retried `used` times is to be tried again. */
 bool retries_allow(const struct retries *retries, unsigned used, const struct failure *failure);

@@ -25,6 +25,7 @@ static void put_controls(struct text *json, const struct task_config *c)
     c->controls.timeout_ms > 0 ? jw_int(json, c->controls.timeout_ms) : jw_null(json);
     jw_key(json, "retries");
     c->controls.has_retries ? retries_write(json, &c->controls.retries) : jw_null(json);
+    jw_member_string(json, "lost_jobs", lost_rule_name(c->controls.lost));
     jw_key(json, "concurrency");
     c->concurrency > 0 ? jw_int(json, c->concurrency) : jw_null(json);
 }

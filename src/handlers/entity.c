@@ -88,12 +88,3 @@ bool body_is_ignorable(struct exchange *x, struct fault *fault)
 
     return x->body.len == 0 || body_object(x, &body, "The body", fault);
 }
-
-bool task_config_find(struct task_creation *creation, const char *config_id, struct fault *fault)
-{
-    if (!config_id || !*config_id)
-        return fault_set(fault, FAULT_INVALID, "Config id is missing.");
-    creation->config = manifest_task(creation->manifest, config_id);
-    return creation->config ||
-           fault_set(fault, FAULT_NOT_FOUND, "Task config: %.*s does not exist.", CONFIG_ID_MAX, config_id);
-}

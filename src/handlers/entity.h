@@ -9,7 +9,4 @@ must_check bool body_object(struct exchange *x, json_t **ret_body, const char *w
 /* Taipy's clients may send a body where none is used: it must be a JSON object, and is not looked at. */
 must_check bool body_is_ignorable(struct exchange *x, struct fault *fault);
 
-/* Sets the configuration that is named; looked up in the transaction, so that a failure is recorded and kept like a success. */
-must_check bool task_config_find(struct task_creation *creation, const char *config_id, struct fault *fault);
-
 #endif

@@ -1,6 +1,6 @@
 /* Jobs: list, read, create, delete, cancel. */
 #include "bailiff/handlers.h"
-#include "handlers/change.h"
+#include "handlers/creation.h"
 #include "handlers/entity.h"
 #include "handlers/resource.h"
 
@@ -74,12 +74,6 @@ enum flow jobs_get(struct exchange *x)
 
 /* ---- create ---- */
 
-struct create_input {
-    struct change_input base;
-    const char *config_id;
-    struct task_creation creation;
-};
-
 struct create_outcome {
     struct task task;
     struct job job;
@@ -88,11 +82,11 @@ struct create_outcome {
 
 static bool create_apply(struct store_txn *txn, struct change *change, struct fault *fault)
 {
-    struct create_input *input = change->input;
+    struct creation_input *input = change->input;
     struct create_outcome *o = arena_alloc(&change->arena, sizeof(*o));
     own(text_done) struct text detail = {0};
 
-    if (!task_config_find(&input->creation, input->config_id, fault) ||
+    if (!creation_find_config(input, fault) ||
         !txn_create_job(txn, &input->base.scope, &input->creation, &change->arena, &o->task, &o->job, &o->submission,
                         fault))
         return false;
@@ -119,22 +113,7 @@ static void create_render(struct change *change)
 /* As Taipy documents it, task_id names a task's configuration. */
 enum flow jobs_create(struct exchange *x)
 {
-    struct query_param params[] = {{"task_id", NULL}};
-    struct fault fault = {0};
-
-    if (!exchange_query(x, params, ARRAY_LEN(params), &fault) || !body_is_ignorable(x, &fault))
-        return exchange_fail(x, &fault);
-    struct change *change = change_begin(x, sizeof(struct create_input));
-    struct create_input *input = change->input;
-    input->config_id = arena_strdup(&change->arena, params[0].value);
-    input->creation = (struct task_creation){
-        .manifest = x->services->manifest,
-        .created_by = input->base.subject,
-        .reuse = x->wire == WIRE_TAIPY,
-    };
-    change->apply = create_apply;
-    change->render = create_render;
-    return change_commit(x, change, "job.create", NULL, NULL);
+    return creation_start(x, "task_id", "job.create", create_apply, create_render);
 }
 
 /* ---- delete ---- */

@@ -1,6 +1,6 @@
 /* Tasks: create, list, read, delete ("Paths for task" of Taipy's REST API); submit.c has the rest. */
 #include "bailiff/handlers.h"
-#include "handlers/change.h"
+#include "handlers/creation.h"
 #include "handlers/entity.h"
 #include "handlers/resource.h"
 #include "handlers/submission.h"
@@ -50,19 +50,12 @@ enum flow tasks_get(struct exchange *x)
 
 /* ---- create ---- */
 
-struct create_input {
-    struct change_input base;
-    const char *config_id;
-    struct task_creation
-        creation; /* its config is looked up on the way, so that a failure is recorded and kept like a success */
-};
-
 static bool create_apply(struct store_txn *txn, struct change *change, struct fault *fault)
 {
-    struct create_input *input = change->input;
+    struct creation_input *input = change->input;
     struct task *task = arena_alloc(&change->arena, sizeof(*task));
 
-    if (!task_config_find(&input->creation, input->config_id, fault))
+    if (!creation_find_config(input, fault))
         return false;
     if (!txn_create_task(txn, &input->base.scope, &input->creation, &change->arena, task, fault))
         return false;
@@ -83,22 +76,7 @@ static void create_render(struct change *change)
 
 enum flow tasks_create(struct exchange *x)
 {
-    struct query_param params[] = {{"config_id", NULL}};
-    struct fault fault = {0};
-
-    if (!exchange_query(x, params, ARRAY_LEN(params), &fault) || !body_is_ignorable(x, &fault))
-        return exchange_fail(x, &fault);
-    struct change *change = change_begin(x, sizeof(struct create_input));
-    struct create_input *input = change->input;
-    input->config_id = arena_strdup(&change->arena, params[0].value);
-    input->creation = (struct task_creation){
-        .manifest = x->services->manifest,
-        .created_by = input->base.subject,
-        .reuse = x->wire == WIRE_TAIPY,
-    };
-    change->apply = create_apply;
-    change->render = create_render;
-    return change_commit(x, change, "task.create", NULL, NULL);
+    return creation_start(x, "config_id", "task.create", create_apply, create_render);
 }
 
 /* ---- delete ---- */

@@ -265,6 +265,11 @@ bool lost_rule_parse(struct span s, enum lost_rule *ret)
     return true;
 }
 
+const char *lost_rule_name(enum lost_rule rule)
+{
+    return rule == LOST_FAIL ? "fail" : rule == LOST_RESTART ? "restart" : NULL;
+}
+
 struct controls controls_merge(const struct controls *above, const struct controls *below)
 {
     struct controls merged = *below;
@@ -313,7 +318,7 @@ char *controls_text(const struct controls *controls, struct arena *arena)
         retries_write(&json, &controls->retries);
     }
     if (controls->lost != LOST_UNSAID)
-        jw_member_string(&json, "lost_jobs", controls->lost == LOST_FAIL ? "fail" : "restart");
+        jw_member_string(&json, "lost_jobs", lost_rule_name(controls->lost));
     jw_close(&json, '}');
     return arena_strndup(arena, json.data, json.len);
 }

@@ -45,6 +45,7 @@ tasks:
   flaky:
     command: [/bin/sh, -c, 'echo x >>{folder}/flaky; [ $(wc -l <{folder}/flaky) -ge 3 ] || exit 75']
     retries: {{max: 2, delay: 50ms, jitter: 0.5, on: ["exit:75"]}}
+    lost_jobs: fail
   slow: {{command: [/bin/sleep, "600"], timeout: 1s}}
   once: {{command: [/bin/sh, -c, 'exit 9']}}
   wide: {{command: [/bin/sh, -c, 'while [ ! -e {folder}/go ]; do sleep 0.02; done']}}
@@ -148,7 +149,8 @@ class Retries(Case):
             self.problem(self.submit("quick", body), 400, words)
         answer = self.request("GET", "/api/v1/configs/").json()["results"]
         flaky = next(config for config in answer if config["id"] == "flaky")
-        self.assertEqual(flaky["retries"]["on"], ["exit:75"])
+        self.assertEqual((flaky["retries"]["on"], flaky["lost_jobs"]), (["exit:75"], "fail"))
+        self.assertIsNone(next(config for config in answer if config["id"] == "quick")["lost_jobs"])
 
     def test_a_repeat_is_the_same_job(self):
         task = self.server.create("quick")
