@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <pthread.h>
 
 #include "store/database.h"
@@ -28,11 +29,29 @@ static void configure_sqlite_once(void)
     pthread_once(&once, configure_sqlite);
 }
 
+/* SQLite takes EIO of a read for a damaged file (SQLITE_IOERR_CORRUPTFS becomes SQLITE_CORRUPT), though what the disk does not give
+ * may be whole. The file remembers. */
+static bool read_failed(const struct database *db)
+{
+    sqlite3_file *log = NULL;
+    int of_file = 0, of_log = 0;
+
+    if (!db->handle)
+        return false;
+    sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_LAST_ERRNO, &of_file);
+    sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log && log->pMethods)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &of_log);
+    return of_file == EIO || of_log == EIO;
+}
+
 bool database_fault(const struct database *db, int rc, struct fault *fault)
 {
     const char *text = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc);
     int extended = db->handle ? sqlite3_extended_errcode(db->handle) : rc;
 
+    if ((rc & 0xff) == SQLITE_CORRUPT && read_failed(db))
+        rc = SQLITE_IOERR;
     switch (rc & 0xff) {
     case SQLITE_FULL:
         fault_unavailable(fault, 5, "The disk of the store is full.");
@@ -103,10 +122,10 @@ bool database_open(const char *path, enum database_mode mode, struct database **
 
     configure_sqlite_once();
     rc = sqlite3_open_v2(path, &db->handle, flags, NULL);
-    if (rc != SQLITE_OK) {
-        fault_set(fault, FAULT_INVALID, "Cannot open the database %s: %s.", path, sqlite3_errstr(rc));
-        return false;
-    }
+    if ((rc & 0xff) == SQLITE_CANTOPEN)
+        return fault_set(fault, FAULT_INVALID, "Cannot open the database %s: %s.", path, sqlite3_errstr(rc));
+    if (rc != SQLITE_OK)
+        return database_fault(db, rc, fault);
     if (!database_prepare_connection(db, mode, fault))
         return false;
     *ret_db = give(db);

@@ -254,6 +254,44 @@ static void a_database_file_that_refuses(void **state)
     assert_int_equal(fixture_number(f, "SELECT count(*) FROM task"), before + 1);
 }
 
+/* Whoever starts on a disk that fails is told of the disk: what lies on it may be whole. */
+static void a_start_on_a_disk_that_fails(void **state)
+{
+    static const int calls[] = {DISK_READ, DISK_READ, DISK_SIZE, DISK_LOCK, DISK_WRITE, DISK_SYNC};
+    static const int reasons[] = {SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_READ,  SQLITE_IOERR_FSTAT,
+                                  SQLITE_IOERR_LOCK,      SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC};
+    struct fixture *f = *state;
+    struct store *store = NULL;
+    int refused = 0;
+
+    fixture_open(f);
+    create_tasks(f, 30);
+    own(freep) char *image = xprintf("%s/image", f->folder);
+    copy_image(f, image); /* with its log: as after a crash */
+    fixture_close(f);
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+        for (int file = DISK_DATABASE; file <= DISK_LOG; file++)
+            for (long nth = 1, failed = 1; failed > 0; nth++) {
+                own(freep) char *again = xprintf("%s/again", f->folder);
+                own(freep) char *copy = xprintf("rm -rf %s && cp -a %s %s", again, image, again);
+                struct fault fault = {0};
+
+                assert_int_equal(system(copy), 0);
+                faulty_disk_arm(calls[i], file, reasons[i], nth, true);
+                bool ok = store_open(&(struct store_options){.folder = again}, &store, &fault);
+                failed = faulty_disk_disarm();
+                if (ok) {
+                    store_close(store);
+                    continue;
+                }
+                refused++;
+                if (fault.kind != FAULT_UNAVAILABLE || strstr(fault.message, "backup"))
+                    fail_msg("call %d of file %d, the %ldth: kind %d: %s (%s)", calls[i], file, nth, fault.kind,
+                             fault.message, fault.detail);
+            }
+    assert_in_range(refused, 10, 10000);
+}
+
 /* ---- memory ---- */
 
 static sqlite3_mem_methods plain_memory;
@@ -340,6 +378,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_call_in_turn, fixture_prepare, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_not_known_is_not_promised, fixture_prepare, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_database_file_that_refuses, fixture_prepare, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_start_on_a_disk_that_fails, fixture_prepare, fixture_teardown),
         cmocka_unit_test_setup_teardown(memory_runs_out, fixture_prepare, fixture_teardown),
     };
 

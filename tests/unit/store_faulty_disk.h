@@ -2,6 +2,7 @@
 #ifndef STORE_FAULTY_DISK_H
 #define STORE_FAULTY_DISK_H
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -109,7 +110,11 @@ static int faulty_is_locked(sqlite3_file *f, int *ret)
 }
 static int faulty_control(sqlite3_file *f, int op, void *arg)
 {
-    return REAL(f)->pMethods->xFileControl(REAL(f), op, arg);
+    int rc = REAL(f)->pMethods->xFileControl(REAL(f), op, arg);
+
+    if (op == SQLITE_FCNTL_LAST_ERRNO && faulty_disk.failed > 0 && faulty_disk.file == ((struct faulty_file *)f)->kind)
+        *(int *)arg = EIO;
+    return rc;
 }
 static int faulty_sector(sqlite3_file *f)
 {
