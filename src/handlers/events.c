@@ -188,7 +188,7 @@ static bool read_last_id(const struct exchange *x, int64_t *ret_position, struct
     uint64_t id;
 
     *ret_position = -1;
-    if (!h || h->value.len == 0)
+    if (!h || (h->value.len == 0 && exchange_header_count(x, "last-event-id") == 1)) /* an EventSource without an id */
         return true;
     if (exchange_header_count(x, "last-event-id") > 1 || !span_to_u64(h->value, INT64_MAX, &id))
         return fault_set(fault, FAULT_INVALID, "Last-Event-ID must be the id of an event of this server.");

@@ -213,58 +213,86 @@ static inline void pull_source(struct exchange *x, struct reply *ret)
     ret->failed = state != SOURCE_END;
 }
 
-/* headers: "name: value" strings, NULL-terminated; token may be NULL. Names in lower case, as the server gives them. */
+/* A request under way: what a server keeps of it. In place, and not moved. */
+struct request {
+    struct exchange x;
+    bool answered;
+    struct arena texts;
+};
+
+/* Until there is an answer. headers: "name: value" strings, NULL-terminated; token may be NULL. Names in lower case, as the server gives
+ * them. */
+static inline void request_start(struct request *r, struct world *w, const char *method, const char *target,
+                                 const char *token, const char *const *headers, const char *body)
+{
+    struct exchange *x = &r->x;
+
+    memset(r, 0, sizeof(*r));
+    target = arena_strdup(&r->texts, target);
+    const char *question = strchr(target, '?');
+    x->chain = &BAILIFF_CHAIN;
+    x->services = &w->services;
+    x->bench = &w->bench;
+    x->inbox = w->inbox;
+    x->method_text = span_of(method);
+    x->method = method_parse(x->method_text);
+    x->path = question ? (struct span){target, (size_t)(question - target)} : span_of(target);
+    x->query = question ? span_of(question + 1) : (struct span){0};
+    x->body = span_of(body);
+    x->address = "192.0.2.1";
+    x->secure = true;
+    x->answer = world_answer;
+    x->server_data = &r->answered;
+    if (token)
+        exchange_add_header(x, "authorization", arena_printf(&r->texts, "Bearer %s", token));
+    for (; headers && *headers; headers++) {
+        const char *colon = strchr(*headers, ':');
+        exchange_add_header(x, arena_strndup(&r->texts, *headers, (size_t)(colon - *headers)), colon + 2);
+    }
+    chain_start(x);
+    while (!r->answered)
+        world_turn(w);
+}
+
+static inline void request_finish(struct request *r, struct world *w)
+{
+    chain_finish(&r->x);
+    store_reader_turn_end(w->bench.reader);
+    arena_done(&r->texts);
+    free(r->x.request_headers.items);
+}
+
+static inline void request_headers_sent(const struct request *r, struct text *out)
+{
+    const struct header_list *h = &r->x.response.headers;
+
+    text_append(out, "\n", 1);
+    for (size_t i = 0; i < h->count; i++) {
+        text_append_span(out, h->items[i].name);
+        text_append_str(out, ": ");
+        text_append_span(out, h->items[i].value);
+        text_append_char(out, '\n');
+    }
+}
+
+/* A request and its reply, the body's source pulled to its end. */
 static inline struct reply call(struct world *w, const char *method, const char *target, const char *token,
                                 const char *const *headers, const char *body)
 {
-    struct exchange x = {0};
     struct reply reply = {0};
-    bool answered = false;
-    own(freep) char *bearer = token ? xprintf("Bearer %s", token) : NULL;
-    const char *question = strchr(target, '?');
+    struct request r;
 
-    x.chain = &BAILIFF_CHAIN;
-    x.services = &w->services;
-    x.bench = &w->bench;
-    x.inbox = w->inbox;
-    x.method_text = span_of(method);
-    x.method = method_parse(x.method_text);
-    x.path = question ? (struct span){target, (size_t)(question - target)} : span_of(target);
-    x.query = question ? span_of(question + 1) : (struct span){0};
-    x.body = span_of(body);
-    x.address = "192.0.2.1";
-    x.secure = true;
-    x.answer = world_answer;
-    x.server_data = &answered;
-    if (bearer)
-        exchange_add_header(&x, "authorization", bearer);
-    struct arena names = {0};
-    for (; headers && *headers; headers++) {
-        const char *colon = strchr(*headers, ':');
-        exchange_add_header(&x, arena_strndup(&names, *headers, (size_t)(colon - *headers)), colon + 2);
-    }
-    chain_start(&x);
-    while (!answered)
-        world_turn(w);
+    request_start(&r, w, method, target, token, headers, body);
     if (w->when_answered) {
         void (*when_answered)(struct world *) = give(w->when_answered);
         when_answered(w);
     }
-    reply.status = x.response.status;
-    text_append(&reply.body, x.response.body.data, x.response.body.len);
-    if (x.response.source)
-        pull_source(&x, &reply);
-    text_append(&reply.headers, "\n", 1);
-    for (size_t i = 0; i < x.response.headers.count; i++) {
-        text_append_span(&reply.headers, x.response.headers.items[i].name);
-        text_append_str(&reply.headers, ": ");
-        text_append_span(&reply.headers, x.response.headers.items[i].value);
-        text_append_char(&reply.headers, '\n');
-    }
-    chain_finish(&x);
-    store_reader_turn_end(w->bench.reader);
-    arena_done(&names);
-    free(x.request_headers.items);
+    reply.status = r.x.response.status;
+    text_append(&reply.body, r.x.response.body.data, r.x.response.body.len);
+    if (r.x.response.source)
+        pull_source(&r.x, &reply);
+    request_headers_sent(&r, &reply.headers);
+    request_finish(&r, w);
     return reply;
 }
 
