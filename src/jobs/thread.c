@@ -32,6 +32,8 @@ static int turn_timeout(struct jobs *jobs, int64_t now_ms)
             timeout = attempt->retry_ms - now_ms;
     if (queue_due_ms(jobs->queue) - now_ms < timeout)
         timeout = queue_due_ms(jobs->queue) - now_ms;
+    if (jobs->changes)
+        timeout = MIN(timeout, 1); /* they wait for company */
     /* A child that is going, a connection to be made again, a dispatch put off. */
     if ((jobs->client.state == CLIENT_DOWN || jobs->stopping || jobs->dispatch_ms > now_ms) && timeout > TICK_BUSY_MS)
         timeout = TICK_BUSY_MS;

@@ -139,7 +139,8 @@ struct jobs {
     struct client client;
     struct mover *mover;
     unsigned in_flight;                    /* changes and moves whose completion will come to the inbox */
-    struct change *changes, **changes_end; /* of this turn, not yet with the store */
+    struct change *changes, **changes_end; /* not yet with the store */
+    int64_t changes_us;                    /* since when the first of them has waited; 0: there is none */
 
     struct attempt *attempts;
     unsigned attempt_count, occupied;

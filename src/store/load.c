@@ -2,16 +2,29 @@
  * the more there are. */
 #include "store/txn.h"
 
-bool txn_load_add(struct store_txn *txn, const char *subject, struct fault *fault)
+static struct query of_subject(struct store_txn *txn, enum sql sql, const char *subject)
 {
-    own(query_done) struct query q = query_begin(txn->db, SQL_LOAD_ADD);
+    struct query q = query_begin(txn->db, sql);
 
     query_text(&q, txn->issuer ? txn->issuer : "");
     query_text(&q, subject);
-    if (query_step(&q) != QUERY_ROW)
-        return query_fault(&q, fault);
-    int64_t unfinished = query_column_int(&q, 0);
-    if (txn->unfinished_jobs_max == 0 || unfinished <= txn->unfinished_jobs_max)
+    return q;
+}
+
+bool txn_load_add(struct store_txn *txn, const char *subject, struct fault *fault)
+{
+    own(query_done) struct query add = of_subject(txn, SQL_LOAD_ADD, subject);
+    int64_t unfinished = 0;
+    bool found;
+
+    if (!query_run_one(&add, fault))
+        return false;
+    if (txn->unfinished_jobs_max == 0)
+        return true;
+    own(query_done) struct query load = of_subject(txn, SQL_LOAD, subject);
+    if (!query_number(&load, &unfinished, &found, fault))
+        return false;
+    if (unfinished <= txn->unfinished_jobs_max)
         return true;
     fault_set(fault, FAULT_TOO_MANY, "This subject has %u unfinished jobs, and may have no more; wait for some to end.",
               txn->unfinished_jobs_max);

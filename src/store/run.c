@@ -54,14 +54,12 @@ static bool can_skip(const struct store_txn *txn, const struct job_start *start)
 
 static bool next_attempt_number(struct store_txn *txn, int64_t *ret, struct fault *fault)
 {
-    own(query_done) struct query q = query_begin(txn->db, SQL_NEXT_ATTEMPT);
+    own(query_done) struct query q = query_begin(txn->db, SQL_ATTEMPT_NUMBER);
     bool found = false;
 
-    if (!query_number(&q, ret, &found, fault))
+    if (!database_run(txn->db, SQL_ATTEMPT_COUNT, fault) || !query_number(&q, ret, &found, fault))
         return false;
-    if (!found)
-        return fault_internal(fault, "the store has lost its attempt counter");
-    return query_run(&q, fault);
+    return found || fault_internal(fault, "the store has lost its attempt counter");
 }
 
 /* Its outputs are written, or need no writing: frees them (all, or `kept` not) and lets those go on who waited. */

@@ -246,7 +246,18 @@ static const char VERSION_9[] = "CREATE TABLE event ("
                                 ") STRICT;"
                                 "CREATE INDEX event_job ON event (job_seq);";
 
+/* The statuses again, compared one by one: a list of them is a temporary table for each row changed here, too. */
+static const char VERSION_10[] =
+    "DROP INDEX job_unfinished;"
+    "ALTER TABLE job ADD COLUMN state TEXT NOT NULL DEFAULT 'SUBMITTED' CHECK (state = 'SUBMITTED' OR state = 'BLOCKED'"
+    "  OR state = 'PENDING' OR state = 'RUNNING' OR state = 'CANCELED' OR state = 'FAILED' OR state = 'COMPLETED'"
+    "  OR state = 'SKIPPED' OR state = 'ABANDONED');"
+    "UPDATE job SET state = status;"
+    "ALTER TABLE job DROP COLUMN status;"
+    "ALTER TABLE job RENAME COLUMN state TO status;"
+    "CREATE INDEX job_unfinished ON job (status) WHERE ended_at = 0;";
+
 static const char *const VERSIONS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5,
-                                       VERSION_6, VERSION_7, VERSION_8, VERSION_9};
+                                       VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10};
 
 const struct migrations SCHEMA = {VERSIONS, ARRAY_LEN(VERSIONS)};

@@ -78,7 +78,9 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_META_ADD, "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING")                    \
     X(SQL_META_SET, "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = "         \
                     "excluded.value")                                                                                  \
-    X(SQL_NEXT_ATTEMPT, "UPDATE meta SET value = value + 1 WHERE name = 'attempt' RETURNING value")                    \
+    /* Asked for afterwards: what RETURNING returns is a temporary table first. */                                      \
+    X(SQL_ATTEMPT_COUNT, "UPDATE meta SET value = value + 1 WHERE name = 'attempt'")                                   \
+    X(SQL_ATTEMPT_NUMBER, "SELECT value FROM meta WHERE name = 'attempt'")                                             \
     /* ---- tasks ---- */                                                                                              \
     LIST_STATEMENTS(X, TASK, "task", TASK_COLUMNS, "config_id")                                                        \
     X(SQL_TASK_BY_ID, "SELECT " TASK_COLUMNS " FROM task WHERE id = ?1")                                               \
@@ -137,7 +139,8 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
                    "submission_id, force, submitted_by, issuer, submitter, timeout, controls) VALUES (?1, ?2, ?3, "    \
                    "?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")                                            \
     X(SQL_LOAD_ADD, "INSERT INTO subject_load (issuer, subject, unfinished) VALUES (?1, ?2, 1) "                       \
-                    "ON CONFLICT DO UPDATE SET unfinished = unfinished + 1 RETURNING unfinished")                      \
+                    "ON CONFLICT DO UPDATE SET unfinished = unfinished + 1")                                           \
+    X(SQL_LOAD, "SELECT unfinished FROM subject_load WHERE issuer = ?1 AND subject = ?2")                              \
     X(SQL_LOAD_REMOVE, "UPDATE subject_load SET unfinished = unfinished - 1 "                                          \
                        "WHERE (issuer, subject) = (SELECT issuer, submitted_by FROM job WHERE seq = ?1)")              \
     X(SQL_JOB_SET,                                                                                                     \
