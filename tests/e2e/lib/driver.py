@@ -12,11 +12,11 @@ import time
 from lib import actors, rules
 from lib.server import wait_until
 
-WORKERS = 4
+WORKERS = 6
 ATTEMPTS = 4
 SHUTDOWNS = ("requeue", "wait", "fail")
 PAUSED_STEPS = 15  # at most
-GATED_MAX = 3  # of the workers, so that one is always free for what does not wait
+GATED_MAX = 5  # of the workers, so that one is always free for what does not wait
 TASKS_MAX = 60
 SUBMIT_ROLES = "TAIPY_EXECUTOR"
 
@@ -26,7 +26,7 @@ STEPS = {  # how often, of all
     "create_job": 4,
     "submit_job": 4,
     "cancel": 12,
-    "open_gate": 12,
+    "open_gate": 8,
     "look": 12,
     "read_value": 4,
     "repeat": 3,
@@ -406,7 +406,8 @@ class Driver:
 
     def cancel(self):
         unfinished = self.jobs_in("SUBMITTED", "BLOCKED", "PENDING", "RUNNING")
-        job = self.some(unfinished if self.random.random() < 0.95 else self.jobs_in(*rules.FINAL))
+        chance = self.random.random()
+        job = self.some(self.jobs_in("RUNNING") if chance < 0.3 else unfinished if chance < 0.95 else self.jobs_in(*rules.FINAL))
         if not job:
             return "nothing"
         over = job.status in rules.FINAL
@@ -558,8 +559,9 @@ class Driver:
         return {(job.id, max(self.witness.begun.get(job.id, {0}))) for job in self.jobs_in("RUNNING") if self.witness.alive(job.id)}
 
     def process_of(self):
-        """(job, process) of an attempt that is under way; the process is surely ours."""
-        for job in self.random.sample(self.jobs_in("RUNNING"), len(self.jobs_in("RUNNING"))):
+        """(job, process) of an attempt that is under way, one that waits rather than another; the process is surely ours."""
+        jobs = self.random.sample(self.jobs_in("RUNNING"), len(self.jobs_in("RUNNING")))
+        for job in sorted(jobs, key=lambda job: self.what(job) not in actors.WAITING or job.id in self.open):
             pid = self.witness.begun.get(job.id, {}).get(job.attempt, (None,))[0]
             try:
                 if pid and os.readlink(f"/proc/{pid}/cwd").startswith(self.server.folder):
