@@ -6,6 +6,11 @@ illegal transition, no lost or doubled run, no lock left, no job RUNNING without
 The first seed is printed; a failure prints its own, the step and what was done last. BAILIFF_SEED=n begins with that seed (what the
 server does meanwhile is its own affair: a run that depends on it may need several tries), BAILIFF_STEPS=n makes n steps in all,
 BAILIFF_SOAK=1 makes 50,000 (with a sanitizer 10,000).
+
+Planted in the server one at a time, each of these was found within 600 steps: the locks of a job that failed are kept; a job that is to be
+canceled is tried again; CANCELED is said before the kill is done; a job whose result is stored begins again; a loss is not counted; a
+retry does not wait; a configuration's limit is ignored; a pause is forgotten with a restart; what comes to a user's path, or will be
+written by nobody, lets nobody go on.
 """
 
 import os
@@ -49,7 +54,7 @@ class Model(unittest.TestCase):
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         witness = actors.Witness(os.path.join(folder, "witness"))
         self.addCleanup(witness.close)
-        restart = chance.random() < 0.8
+        restart = chance.random() < 0.6
         shutdown = chance.choice(SHUTDOWNS)
         settings = merge(SETTINGS, {"execution": {"lost_jobs": "restart" if restart else "fail"}, "shutdown": {"jobs": shutdown}})
         server = Server(application(os.path.join(folder, "app"), witness.folder, WORKERS), settings, folder)
