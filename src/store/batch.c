@@ -194,6 +194,7 @@ bool batch_run(struct ledger *ledger, struct change *first, struct fault *fault)
     struct store_txn txn = {
         .db = ledger->db,
         .now_ms = ledger->latest_ms,
+        .taken = ledger->taken,
         .head = ledger->head,
         .events = ledger->events,
         .event_cap = ledger->event_cap,
@@ -208,6 +209,7 @@ bool batch_run(struct ledger *ledger, struct change *first, struct fault *fault)
     if (ok) {
         ledger->head = txn.head;
         ledger->latest_ms = txn.now_ms;
+        ledger->taken = txn.taken;
         ledger->clock_back_ms = txn.clock_back_ms;
         return true;
     }

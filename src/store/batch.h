@@ -9,7 +9,8 @@ struct ledger {
     struct database *db;
     struct audit_walk head; /* as committed */
     uint8_t audit_key[AUDIT_KEY_SIZE];
-    int64_t latest_ms; /* the last change's time */
+    int64_t latest_ms;       /* the last change's time */
+    struct clock_pair taken; /* when the last transaction was begun */
     int64_t
         clock_back_ms; /* by how much the clock was set back in the last transaction that was committed; 0: it was not */
     int64_t expire_again_ms; /* monotonic: when to look for expired answers */

@@ -10,6 +10,9 @@
 
 enum database_mode { DATABASE_WRITE, DATABASE_READ };
 
+struct clock_pair { /* what both clocks said at one moment */
+    int64_t wall_ms, mono_ms;
+};
 struct database {
     sqlite3 *handle;
     sqlite3_stmt *statements[SQL_COUNT];

@@ -227,6 +227,7 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_EDITS_SET_BACK, "UPDATE data_node SET revision = revision + 1, last_edit = min(last_edit - ?1, ?2) "         \
                           "WHERE last_edit > ?2")                                                                      \
     X(SQL_ANSWERS_SET_BACK, "UPDATE idempotency SET created_at = min(created_at - ?1, ?2) WHERE created_at > ?2")      \
+    X(SQL_ANSWERS_SET_AHEAD, "UPDATE idempotency SET created_at = created_at + ?1")                                    \
     X(SQL_LATEST_TIME, "SELECT max(coalesce((SELECT time FROM audit ORDER BY seq DESC LIMIT 1), 0), "                  \
                        "coalesce((SELECT created_at FROM task ORDER BY seq DESC LIMIT 1), 0), "                        \
                        "coalesce((SELECT created_at FROM data_node ORDER BY seq DESC LIMIT 1), 0), "                   \

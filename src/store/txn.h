@@ -5,11 +5,15 @@
 #include "bailiff/store.h"
 #include "store/database.h"
 
-enum { CLOCK_BACK_MAX_MS = 300000 }; /* a clock that is behind by no more is waited for */
+enum {
+    CLOCK_BACK_MAX_MS = 300000, /* a clock that is behind by no more is waited for */
+    CLOCK_AHEAD_MAX_MS = 300000 /* one that gained no more is believed */
+};
 
 struct store_txn {
     struct database *db;
     int64_t now_ms;
+    struct clock_pair taken;
     int64_t clock_back_ms;  /* by how much the clock was set back before this transaction or during it; 0: it was not */
     struct audit_walk head; /* the chain as this transaction would leave it */
     struct job_event *events;

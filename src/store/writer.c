@@ -1,6 +1,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "bailiff/clock.h"
 #include "bailiff/thread.h"
 #include "store/batch.h"
 #include "store/queue.h"
@@ -203,6 +204,7 @@ bool writer_start(const struct store_options *options, struct database *db, cons
         .db = db,
         .head = begin->head,
         .latest_ms = begin->latest_ms,
+        .taken = {clock_wall_ms(), clock_mono_ms()},
         .idempotency_ttl_s = options->idempotency_ttl_s ? options->idempotency_ttl_s : IDEMPOTENCY_TTL_S,
         .unfinished_jobs_max = options->unfinished_jobs_max,
         .event_bounds = {.max = options->events_max ? options->events_max : EVENTS_MAX,

@@ -1,8 +1,23 @@
-/* A clock that jumps: forward and back again, by little and by much. The clock itself stays; the stored times are moved instead. */
+/* A clock that jumps: forward and back again, by little and by much. For most the clock itself stays, and the stored times are moved instead. */
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
 #include "store/txn.h"
 #include "unit/store_jobs_fixture.h"
 
 static const int64_t HOUR_MS = 3600000;
+static _Atomic int64_t hours_ahead; /* of the wall's clock */
+
+/* In libc's place. */
+int clock_gettime(clockid_t id, struct timespec *ret)
+{
+    int rc = (int)syscall(SYS_clock_gettime, id, ret);
+
+    if (id == CLOCK_REALTIME)
+        ret->tv_sec += hours_ahead * 3600;
+    return rc;
+}
 
 /* As if the clock had been ahead so far. */
 static void was_ahead(struct fixture *f, int64_t by_ms)
@@ -126,6 +141,21 @@ static void answers_are_kept_and_expire(void **state)
     assert_true(fixture_number(f, "SELECT created_at FROM idempotency") >= clock_wall_ms() - 3 * HOUR_MS);
 }
 
+static void answers_outlive_a_clock_that_jumps_ahead(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_false(run_idempotent(f, 1));
+    hours_ahead = 100 * 24;
+    assert_true(run_idempotent(f, 1));
+    assert_true(run_idempotent(f, 1));
+    assert_false(run_idempotent(f, 2));
+    hours_ahead = 0; /* it was wrong */
+    assert_true(run_idempotent(f, 1));
+    assert_true(run_idempotent(f, 2));
+    assert_true(is_now(fixture_number(f, "SELECT max(created_at) FROM idempotency")));
+}
+
 static void durations_are_never_negative(void **state)
 {
     struct fixture *f = *state;
@@ -219,6 +249,7 @@ int main(void)
         T(a_clock_that_ran_ahead_does_no_harm_for_ever),
         T(a_jump_is_noted_even_if_the_first_transaction_fails),
         T(answers_are_kept_and_expire),
+        T(answers_outlive_a_clock_that_jumps_ahead),
         T(durations_are_never_negative),
         T(skipping_goes_by_what_happened),
         T(an_output_of_the_future_is_made_again),
