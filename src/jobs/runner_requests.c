@@ -255,7 +255,8 @@ static void take_forget(struct runner *runner, const struct request *request)
 {
     for (struct errand **place = &runner->errands; *place; place = &(*place)->next)
         if ((*place)->request.op == REQUEST_READ && (*place)->request.number == request->number) {
-            own(errand_freep) struct errand *errand = unqueue_errand_at(runner, place);
+            struct errand *errand = unqueue_errand_at(runner, place);
+            errand_freep(&errand);
             return;
         }
     own(freep) char *result = xprintf("%s/reads/%lld", runner->work, (long long)request->number);
