@@ -43,6 +43,9 @@ struct server_options {
     unsigned write_timeout_ms;                 /* for a client to take a piece of an answer (16 to 64 KiB) */
     unsigned drain_timeout_ms;
     uint64_t memory_budget;                        /* for connections and bodies together: see server_memory_needed */
+    /* Of it, what bodies of one address (IPv6: /64) may take together; 0: an eighth of what it has for bodies. Trusted proxies have no
+     * share of their own: each of their clients has one. */
+    uint64_t bodies_per_address_max;
     unsigned streams_max, streams_per_subject_max; /* answers that are produced piece by piece, at once; 0: no limit */
     unsigned http2_resets_max;                     /* streams that one connection may abort */
     const char *const
@@ -89,6 +92,8 @@ void server_free(struct server *server); /* NULL ok */
 /* The least memory_budget that makes sense: all connections at their worst, and a few bodies. What the budget has beyond the
  * connections' share is for buffered bodies; when that is used up, requests with bodies get 503. */
 uint64_t server_memory_needed(unsigned connections_max, size_t body_max);
+/* The least bodies_per_address_max that lets a body of the largest size through. */
+uint64_t server_bodies_per_address_least(size_t body_max);
 /* Whether an entry of trusted_proxies can be used. */
 must_check bool server_trusted_proxy_check(const char *entry, struct fault *fault);
 
@@ -105,6 +110,7 @@ enum server_refusal {
     REFUSED_SLOW_HEAD,
     REFUSED_SLOW_BODY,
     REFUSED_SLOW_READER,
+    REFUSED_BODIES,  /* too many of one address or /64 on their way */
     REFUSED_MEMORY,  /* the budget for bodies is used up */
     REFUSED_STREAMS, /* too many at once */
     REFUSED_RESETS,  /* an HTTP/2 connection that aborts and aborts */

@@ -103,6 +103,7 @@ struct config {
             const struct yaml_node *node;
             unsigned requests_per_second, burst, concurrent, streams, refusals_per_minute, refusals_burst;
             unsigned unfinished_jobs;
+            uint64_t bodies;
         } address, subject;
     } limits;
     struct config_store {

@@ -159,6 +159,21 @@ static void check_memory(const struct config *c, struct problems *problems)
                      l->connections, (unsigned long long)((needed + MIB(1) - 1) / MIB(1)));
 }
 
+static void check_bodies(const struct config *c, struct problems *problems)
+{
+    const struct config_limits *l = &c->limits;
+    uint64_t least = server_bodies_per_address_least(MIN(routes_body_max(), (size_t)l->body));
+
+    if (l->address.bodies > 0 && l->address.bodies < least)
+        problems_add(problems, yaml_line(l->address.node, "bodies"),
+                     "limits.address.bodies is too small: one body of the largest size takes %llu KiB; raise it, or "
+                     "lower limits.body.",
+                     (unsigned long long)(least / KIB(1)));
+    if (l->address.bodies > l->memory_budget)
+        problems_warn(problems, yaml_line(l->address.node, "bodies"),
+                      "limits.address.bodies limits nothing: it is more than limits.memory_budget.");
+}
+
 static void check_environment(const struct config *c, struct problems *problems)
 {
     const struct config_execution *e = &c->execution;
@@ -229,6 +244,7 @@ void config_check_server(struct config *c, struct problems *problems)
     }
     check_proxies(c, problems);
     check_memory(c, problems);
+    check_bodies(c, problems);
     check_rate(&c->limits.address, "address", problems);
     check_rate(&c->limits.subject, "subject", problems);
     check_execution(c, problems);

@@ -65,6 +65,7 @@ static const struct setting ADDRESS[] = {
     {"burst", SETTING_COUNT, AT(burst), "0", 0, 1000000, .help = "how many may come at once; 0: as many as in a second"},
     {"refusals_per_minute", SETTING_COUNT, AT(refusals_per_minute), "6000", 0, 1000000, .help = "failed handshakes, malformed requests and bad tokens allowed in the long run; 0: no limit"},
     {"refusals_burst", SETTING_COUNT, AT(refusals_burst), "0", 0, 1000000, .help = "how many of them may come at once; 0: as many as in a minute"},
+    {"bodies", SETTING_SIZE, AT(bodies), "0", 0, UINT64_C(1) << 44, .help = "memory_budget's part that bodies of one address may take together; 0: an eighth of what it has for bodies"},
 };
 static const struct setting SUBJECT[] = {
     {"requests_per_second", SETTING_COUNT, AT(requests_per_second), "0", 0, 1000000, .help = "the rate allowed in the long run; 0: no limit"},

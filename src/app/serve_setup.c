@@ -271,6 +271,7 @@ bool serve_make_server(struct serving *s, struct fault *fault)
         .body_timeout_ms = c->limits.body_timeout_ms,
         .write_timeout_ms = c->limits.write_timeout_ms,
         .memory_budget = c->limits.memory_budget,
+        .bodies_per_address_max = c->limits.address.bodies,
         .streams_max = c->limits.streams,
         .streams_per_subject_max = c->limits.subject.streams,
         .http2_resets_max = c->limits.http2_resets,

@@ -6,6 +6,7 @@ enum {
      * once. Measured: tests/e2e/hostile_test.py. */
     CONNECTION_COST = 80 << 10,
     BODIES_MIN = 16,
+    SHARES_OF_BODIES = 8, /* so that a few hostile addresses leave room for the rest */
 };
 
 /* A body is read into a buffer that doubles. */
@@ -19,30 +20,63 @@ uint64_t server_memory_needed(unsigned connections_max, size_t body_max)
     return (uint64_t)connections_max * CONNECTION_COST + BODIES_MIN * cost_of(body_max);
 }
 
-bool budget_take_body(struct server *server, uint64_t bytes)
+uint64_t server_bodies_per_address_least(size_t body_max)
 {
-    uint64_t cost = cost_of(bytes);
-    uint64_t before = atomic_fetch_add_explicit(&server->body_bytes, cost, memory_order_relaxed);
+    return cost_of(body_max);
+}
 
-    if (before + cost <= server->bodies_max)
+uint64_t budget_share_of_address(const struct server *server)
+{
+    const struct server_options *o = &server->options;
+
+    return o->bodies_per_address_max > 0 ? o->bodies_per_address_max : server->bodies_max / SHARES_OF_BODIES;
+}
+
+/* One client may not use it all up: of what it has not sent yet, nobody knows whose it is. */
+static bool take_from_share(struct server *server, const struct client *client, uint64_t cost, struct body_room *room)
+{
+    if (!client->own)
         return true;
-    atomic_fetch_sub_explicit(&server->body_bytes, cost, memory_order_relaxed);
-    return false;
+    room->prefix = ip_prefix(&client->ip);
+    room->of_address = tally_take(server->bodies, room->prefix.bytes, cost);
+    return room->of_address;
 }
 
-void budget_give_back_body(struct server *server, uint64_t *bytes)
+const struct objection *budget_take_body(struct server *server, const struct client *client, uint64_t bytes,
+                                         struct body_room *room)
 {
-    if (*bytes > 0)
-        atomic_fetch_sub_explicit(&server->body_bytes, cost_of(*bytes), memory_order_relaxed);
-    *bytes = 0;
+    static const struct objection share = {429, REFUSED_BODIES, "Too many bodies of this address are on their way."},
+                                  all = {503, REFUSED_MEMORY, "The server has no room for a body at this moment."};
+    uint64_t cost = cost_of(bytes);
+
+    *room = (struct body_room){.bytes = bytes};
+    if (!take_from_share(server, client, cost, room)) {
+        *room = (struct body_room){0};
+        return &share;
+    }
+    uint64_t before = atomic_fetch_add_explicit(&server->body_bytes, cost, memory_order_relaxed);
+    if (before + cost <= server->bodies_max)
+        return NULL;
+    budget_give_back_body(server, room);
+    return &all;
 }
 
-void budget_shrink_body(struct server *server, uint64_t *bytes, uint64_t needed)
+void budget_give_back_body(struct server *server, struct body_room *room)
 {
-    uint64_t rest = *bytes - MIN(*bytes, needed);
+    budget_shrink_body(server, room, 0);
+    *room = (struct body_room){0};
+}
 
-    *bytes -= rest;
-    budget_give_back_body(server, &rest);
+void budget_shrink_body(struct server *server, struct body_room *room, uint64_t needed)
+{
+    uint64_t rest = cost_of(room->bytes - MIN(room->bytes, needed));
+
+    if (rest == 0)
+        return;
+    room->bytes = needed;
+    atomic_fetch_sub_explicit(&server->body_bytes, rest, memory_order_relaxed);
+    if (room->of_address)
+        tally_give_back(server->bodies, room->prefix.bytes, rest);
 }
 
 /* ---- streams ---- */
@@ -75,7 +109,7 @@ const char *budget_take_stream(struct server_exchange *e, bool *ret_of_subject)
         return "Too many answers are being sent at this moment.";
     }
     subject_key(&e->x, e->subject);
-    e->streams_by_subject = tally_take(server->subjects, e->subject);
+    e->streams_by_subject = tally_take(server->subjects, e->subject, 1);
     if (e->streams_by_subject)
         return NULL;
     *ret_of_subject = true;
@@ -90,6 +124,6 @@ void budget_give_back_stream(struct server_exchange *e)
     if (e->streams)
         atomic_fetch_sub_explicit(&server->streams_open, 1, memory_order_relaxed);
     if (e->streams_by_subject)
-        tally_give_back(server->subjects, e->subject);
+        tally_give_back(server->subjects, e->subject, 1);
     e->streams = e->streams_by_subject = false;
 }

@@ -54,7 +54,7 @@ static void connection_on_close(void *arg)
     c->ssl = NULL; /* the socket's, and gone with it */
     if (h2o_linklist_is_linked(&c->certified_link))
         h2o_linklist_unlink(&c->certified_link);
-    budget_give_back_body(c->loop->server, &c->body_reserved);
+    budget_give_back_body(c->loop->server, &c->body);
     if (c->linger_fd >= 0 && !c->loop->draining) {
         begin_lingering(c);
         return;
@@ -65,7 +65,7 @@ static void connection_on_close(void *arg)
     c->loop->connection_count--;
     handshake_over(c);
     if (c->counted)
-        tally_give_back(c->loop->server->addresses, ip_prefix(&c->ip).bytes);
+        tally_give_back(c->loop->server->addresses, ip_prefix(&c->client.ip).bytes, 1);
     if (!c->loop->testing)
         atomic_fetch_sub_explicit(&c->loop->server->connections_open, 1, memory_order_relaxed);
     if (h2o_timeout_is_linked(&c->patience))
@@ -81,7 +81,7 @@ void connection_set_ip(struct connection *c, const struct ip *ip)
 
     c->has_ip = ip != NULL;
     if (ip) {
-        c->ip = *ip;
+        c->client.ip = *ip;
         ip_format(ip, c->client.address);
         c->trusted = trusted_proxies_have(trusted, ip);
     } else {
@@ -94,13 +94,14 @@ void connection_set_ip(struct connection *c, const struct ip *ip)
 bool connection_find_client(const struct connection *c, const struct span *values, size_t count, struct client *ret)
 {
     const struct trusted_proxies *trusted = &c->loop->server->trusted;
-    struct ip ip = c->ip;
+    struct ip ip = c->client.ip;
 
     *ret = c->client;
     if (!c->trusted || count == 0)
         return true;
     if (!forwarded_client(trusted, values, count, &ip))
         return false;
+    ret->ip = ip;
     ip_format(&ip, ret->address);
     ret->forwarded = true;
     ret->own = !trusted_proxies_have(trusted, &ip);

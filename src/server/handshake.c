@@ -65,8 +65,8 @@ static bool take_share(struct connection *c)
         refuse(c, REFUSED_BARRED, "limits.address.refusals_per_minute");
         return false;
     }
-    prefix = ip_prefix(&c->ip);
-    c->counted = tally_take(c->loop->server->addresses, prefix.bytes);
+    prefix = ip_prefix(&c->client.ip);
+    c->counted = tally_take(c->loop->server->addresses, prefix.bytes, 1);
     if (c->counted)
         return true;
     refuse(c, REFUSED_ADDRESS, "limits.connections_per_address");

@@ -11,7 +11,7 @@ struct http2_wait {
     h2o_timeout_entry_t patience;
     struct connection *connection;
     const h2o_req_t *req;
-    uint64_t reserved;
+    struct body_room body;
     enum server_refusal refusal;
     const char *limit;
 };
@@ -38,7 +38,7 @@ static void dispose(void *arg)
     struct http2_wait *w = arg;
 
     stop_waiting(w);
-    budget_give_back_body(w->connection->loop->server, &w->reserved);
+    budget_give_back_body(w->connection->loop->server, &w->body);
 }
 
 static struct http2_wait *wait_begin(h2o_req_t *req, struct connection *c, h2o_timeout_t *timeout)
@@ -51,18 +51,24 @@ static struct http2_wait *wait_begin(h2o_req_t *req, struct connection *c, h2o_t
 }
 
 /* Whatever its Content-Length says: libh2o compares only once all is there. */
-bool http2_body_begins(h2o_req_t *req, struct connection *c)
+const struct objection *http2_body_begins(h2o_req_t *req, struct connection *c)
 {
     struct server *server = c->loop->server;
+    const struct objection *objection;
+    struct body_room room;
+    struct client client;
 
-    if (!budget_take_body(server, server->options.body_max))
-        return false;
+    if (!request_find_client(req, c, &client))
+        return &BAD_FORWARDED;
+    objection = budget_take_body(server, &client, server->options.body_max, &room);
+    if (objection)
+        return objection;
     struct http2_wait *w = wait_begin(req, c, &c->loop->body_timeout);
-    w->reserved = server->options.body_max;
+    w->body = room;
     w->refusal = REFUSED_SLOW_BODY;
     w->limit = "limits.body_timeout";
     h2o_linklist_insert(&c->bodies, &w->link);
-    return true;
+    return NULL;
 }
 
 void http2_body_is_there(const h2o_req_t *req, struct connection *c)
@@ -72,7 +78,7 @@ void http2_body_is_there(const h2o_req_t *req, struct connection *c)
         if (w->req != req)
             continue;
         stop_waiting(w);
-        budget_shrink_body(c->loop->server, &w->reserved, req->entity.len);
+        budget_shrink_body(c->loop->server, &w->body, req->entity.len);
         return;
     }
 }

@@ -26,42 +26,44 @@ ssize_t phr_decode_chunked(struct phr_chunked_decoder *decoder, char *buf, size_
  * prints to stderr what it cannot normalise. The true target is in the connection. */
 static const char PATH[] = "/";
 
-static int refuse_for_memory(struct head *head)
+/* False: an X-Forwarded-For that cannot be read; *ret is the connection's. */
+static bool find_client(const struct connection *c, const struct head *head, struct client *ret)
 {
-    head->status = 503;
-    head->reason = "The server has no room for a body at this moment.";
-    return HEAD_REFUSED;
+    struct span values[FORWARDED_MAX + 1];
+    size_t count = 0;
+
+    for (size_t i = 0; c->trusted && i < head->field_count && count < ARRAY_LEN(values); i++)
+        if (span_ieq(head->fields[i].name, SPAN("x-forwarded-for")))
+            values[count++] = head->fields[i].value;
+    return connection_find_client(c, values, count, ret);
 }
 
-/* A body is announced: is there room for it? Chunked ones do not say how long they are. */
-static bool expect_body(struct connection *c, const struct head *head)
+/* A body is announced: is there room for it? Chunked ones do not say how long they are. Whoever hides whose it is would have no share, and
+ * is not waited for. */
+static const struct objection *expect_body(struct connection *c, const struct head *head)
 {
     struct server *server = c->loop->server;
     uint64_t bytes = head->chunked ? server->options.body_max : head->content_length;
+    const struct objection *objection;
+    struct client client;
 
-    budget_give_back_body(server, &c->body_reserved);
+    budget_give_back_body(server, &c->body);
     if (bytes == 0)
-        return true;
-    if (!budget_take_body(server, bytes))
-        return false;
-    c->body_reserved = bytes;
-    connection_wait(c, WAIT_BODY);
-    return true;
+        return NULL;
+    if (!find_client(c, head, &client))
+        return &BAD_FORWARDED;
+    objection = budget_take_body(server, &client, bytes, &c->body);
+    if (!objection)
+        connection_wait(c, WAIT_BODY);
+    return objection;
 }
 
 /* A malformed head says nothing that could be believed, not even of a proxy; what is only too much may well name its client. */
 static void find_refused_client(struct connection *c, const struct head *head)
 {
-    struct span values[FORWARDED_MAX + 1];
-    size_t count = 0;
-
     c->refusal_client = c->client;
-    if (!c->trusted || head->status == 400 || head->status == 431)
-        return;
-    for (size_t i = 0; i < head->field_count && count < ARRAY_LEN(values); i++)
-        if (span_ieq(head->fields[i].name, SPAN("x-forwarded-for")))
-            values[count++] = head->fields[i].value;
-    (void)!connection_find_client(c, values, count, &c->refusal_client);
+    if (head->status != 400 && head->status != 431)
+        (void)!find_client(c, head, &c->refusal_client);
 }
 
 /* libh2o is given a harmless request without a body, so that the handler is called and answers the refusal at once. */
@@ -112,9 +114,12 @@ int phr_parse_request(const char *buf, size_t len, const char **method, size_t *
     *path_len = sizeof(PATH) - 1;
     c->refusal_status = 0;
     c->refusal = REFUSED_PARSER;
-    if (verdict == HEAD_OK && !expect_body(c, &head)) {
-        c->refusal = REFUSED_MEMORY;
-        verdict = refuse_for_memory(&head);
+    const struct objection *objection = verdict == HEAD_OK ? expect_body(c, &head) : NULL;
+    if (objection) {
+        c->refusal = objection->refusal;
+        head.status = objection->status;
+        head.reason = objection->reason;
+        verdict = HEAD_REFUSED;
     }
     if (verdict == HEAD_REFUSED)
         return hand_over_refusal(c, &head, len, method, method_len, minor_version, num_headers);

@@ -103,10 +103,10 @@ int h2o_hpack_parse_headers(h2o_req_t *req, struct st_h2o_hpack_header_table_t *
         req->headers.size = before;
         return verdict;
     }
-    c->no_room = verdict == 0 && announces_body(c) && !http2_body_begins(req, c);
-    if (!c->no_room)
+    c->to_body = verdict == 0 && announces_body(c) ? http2_body_begins(req, c) : NULL;
+    if (!c->to_body)
         return verdict;
-    *err_desc = "no room for a body"; /* answered at once, as a field with a bad character is: refusal.c */
+    *err_desc = "the body may not come"; /* answered at once, as a field with a bad character is: refusal.c */
     return H2O_HTTP2_ERROR_INVALID_HEADER_CHAR;
 }
 

@@ -62,6 +62,7 @@ struct server {
     struct trusted_proxies trusted;
     struct ticket_keys *tickets;
     struct tally *addresses; /* connections of each prefix */
+    struct tally *bodies;    /* bytes of the budget that bodies of each prefix take */
     struct tally *subjects;  /* streams of each subject */
     uint64_t bodies_max;     /* bytes that buffered bodies may take together */
 
@@ -127,8 +128,23 @@ struct loop {
 /* Whose a connection or a request is, for log, audit and limits. */
 struct client {
     char address[INET6_ADDRSTRLEN];
+    struct ip ip; /* the same, unless it is a Unix socket's */
     bool own; /* one client's: neither a trusted proxy's, whose clients are many, nor a Unix socket's */
     bool forwarded; /* a proxy speaks for it: what proves the proxy's identity does not prove the client's */
+};
+
+/* What a body may take, from its head on, of the server's share for bodies and of its client's. */
+struct body_room {
+    uint64_t bytes;
+    bool of_address; /* counted among its prefix's */
+    struct ip prefix;
+};
+
+/* Why something is refused, as its client is told. */
+struct objection {
+    int status;
+    enum server_refusal refusal;
+    const char *reason;
 };
 
 struct connection {
@@ -145,19 +161,18 @@ struct connection {
     int linger_fd;    /* a second descriptor of a connection that shall linger; else -1 */
     /* Whose it is: the peer's, or what its PROXY header says. */
     bool has_ip, trusted /* a proxy, whose X-Forwarded-For is believed */, counted /* among its prefix's */;
-    struct ip ip;
     struct client client;
     /* HTTP/1: the target of the request at hand, as an offset, for the buffer moves while a body is read */
     size_t target_at, target_len;
-    uint64_t body_reserved; /* of the server's share for bodies; HTTP/1 */
-    int refusal_status;     /* set: the head was refused */
+    struct body_room body; /* HTTP/1 */
+    int refusal_status;    /* set: the head was refused */
     const char *refusal_reason;
     struct client refusal_client;
     enum server_refusal refusal;
     /* HTTP/2: */
-    unsigned resets;       /* streams aborted */
-    h2o_linklist_t bodies; /* that are on their way */
-    bool no_room;          /* for the body of the request whose head was just read */
+    unsigned resets;               /* streams aborted */
+    h2o_linklist_t bodies;         /* that are on their way */
+    const struct objection *to_body; /* of the request whose head was just read */
     /* Where clients have certificates: */
     SSL *ssl;                        /* the socket's, once the handshake is done */
     struct certificate *certificate; /* the client's; before it is admitted: what it showed, and was refused for */
@@ -280,9 +295,13 @@ void handshake_begin(struct connection *c);
 void handshake_over(struct connection *c); /* also when it was not one */
 
 /* ---- budget.c: what may be held for strangers ---- */
-must_check bool budget_take_body(struct server *server, uint64_t bytes);
-void budget_give_back_body(struct server *server, uint64_t *bytes); /* which become 0 */
-void budget_shrink_body(struct server *server, uint64_t *bytes, uint64_t needed);
+/* Of all bodies of one address or /64 together. */
+uint64_t budget_share_of_address(const struct server *server);
+/* Room for a body of so many bytes at most; NULL, or why there is none. */
+must_check const struct objection *budget_take_body(struct server *server, const struct client *client, uint64_t bytes,
+                                                    struct body_room *room);
+void budget_give_back_body(struct server *server, struct body_room *room); /* which becomes empty */
+void budget_shrink_body(struct server *server, struct body_room *room, uint64_t needed);
 /* The exchange's source counts as a stream; NULL, or what to tell the client. */
 const char *budget_take_stream(struct server_exchange *e, bool *ret_of_subject);
 void budget_give_back_stream(struct server_exchange *e);
@@ -298,12 +317,13 @@ void record_end(struct loop *loop);
 
 /* ---- request.c ---- */
 int request_handle(h2o_handler_t *handler, h2o_req_t *req);
-/* False: an X-Forwarded-For that cannot be read; *ret is the connection's. */
+/* False: an X-Forwarded-For that cannot be read, which is BAD_FORWARDED; *ret is the connection's. */
+extern const struct objection BAD_FORWARDED;
 must_check bool request_find_client(const h2o_req_t *req, const struct connection *c, struct client *ret);
 
 /* ---- http2.c: what libh2o would wait for without end ---- */
-/* Its head announces a body. False: there is no room. */
-must_check bool http2_body_begins(h2o_req_t *req, struct connection *c);
+/* Its head announces a body. NULL, or why it may not come. */
+must_check const struct objection *http2_body_begins(h2o_req_t *req, struct connection *c);
 void http2_body_is_there(const h2o_req_t *req, struct connection *c); /* also if it has none */
 void http2_answer_is_waited_for(h2o_req_t *req, struct connection *c);
 

@@ -22,6 +22,7 @@ static const struct refusal_kind {
     [REFUSED_SLOW_HEAD] = {"connection.closed", "slow head", LOG_INFO, true},
     [REFUSED_SLOW_BODY] = {"connection.closed", "slow body", LOG_INFO, true},
     [REFUSED_SLOW_READER] = {"connection.closed", "slow reader", LOG_INFO, true},
+    [REFUSED_BODIES] = {"request.refused", "too many bodies of one address", LOG_WARNING, false},
     [REFUSED_MEMORY] = {"request.refused", "memory budget", LOG_WARNING, false},
     [REFUSED_STREAMS] = {"request.refused", "too many streams", LOG_WARNING, false},
     [REFUSED_RESETS] = {"connection.closed", "aborted HTTP/2 requests", LOG_WARNING, true},

@@ -3,8 +3,6 @@
 #include "bailiff/file.h"
 #include "server/internal.h"
 
-static const char NO_ROOM[] = "The server has no room for a body at this moment.";
-
 struct refusal_text {
     char *json;
     size_t len;
@@ -43,7 +41,7 @@ static void refusal_headers(h2o_req_t *req, const struct refusal_text *r)
         h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("strict-transport-security"), 0, NULL,
                               H2O_STRLIT(HSTS_VALUE));
     h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-request-id"), 0, NULL, r->id, UUID_TEXT_SIZE - 1);
-    if (req->res.status == 503)
+    if (req->res.status == 503 || req->res.status == 429)
         h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("retry-after"), 0, NULL, H2O_STRLIT("1"));
 }
 
@@ -98,25 +96,26 @@ static void rewriter_send(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bufs
 static void rewriter_setup(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
 {
     struct connection *c = connection_of(req->conn);
-    const char *reason = c->no_room               ? NO_ROOM
+    const struct objection *objection = c->to_body;
+    const char *reason = objection                ? objection->reason
                          : req->res.status == 413 ? "The body is larger than any route takes."
                          : req->version < 0x200   ? "The framing of the body is malformed."
                                                   : "A header field is malformed.";
     struct rewriter *rewriter = (struct rewriter *)h2o_add_ostream(req, sizeof(*rewriter), slot);
     struct client client;
 
-    if (c->no_room)
-        req->res.status = 503;
+    if (objection)
+        req->res.status = objection->status;
     (void)!request_find_client(req, c, &client);
 
     rewriter->text = refusal_render(req, req->res.status, reason);
     rewriter->super.do_send = rewriter_send;
-    refusal_record(req, &client, c->no_room ? REFUSED_MEMORY : REFUSED_PARSER, rewriter->text, req->res.status, reason);
+    refusal_record(req, &client, objection ? objection->refusal : REFUSED_PARSER, rewriter->text, req->res.status, reason);
     memset(&req->res.headers, 0, sizeof(req->res.headers));
     refusal_headers(req, rewriter->text);
     req->res.reason = status_reason(req->res.status);
     req->res.content_length = rewriter->text->len;
-    c->no_room = false;
+    c->to_body = NULL;
     h2o_setup_next_ostream(req, &rewriter->super.next);
 }
 

@@ -82,7 +82,7 @@ static void exchange_dispose(void *arg)
     h2o_linklist_unlink(&e->link);
     budget_give_back_stream(e);
     if (!c->http2) { /* for the next request, or it is being closed */
-        budget_give_back_body(c->loop->server, &c->body_reserved);
+        budget_give_back_body(c->loop->server, &c->body);
         connection_wait(c, WAIT_IDLE);
     }
     /* HTTP/2 has freed the body already. */
@@ -156,6 +156,9 @@ static struct exchange *exchange_make(h2o_req_t *req, struct connection *c, cons
     return x;
 }
 
+const struct objection BAD_FORWARDED = {400, REFUSED_FORWARDED,
+                                        "X-Forwarded-For is malformed or has more than 32 entries."};
+
 bool request_find_client(const h2o_req_t *req, const struct connection *c, struct client *ret)
 {
     struct span values[FORWARDED_MAX + 1]; /* one more than may be read */
@@ -174,12 +177,17 @@ static void begin_exchange(h2o_req_t *req, struct connection *c)
     struct client client;
 
     if (!request_find_client(req, c, &client)) {
-        refusal_answer(req, &client, REFUSED_FORWARDED, 400,
-                       "X-Forwarded-For is malformed or has more than 32 entries.");
+        refusal_answer(req, &client, BAD_FORWARDED.refusal, BAD_FORWARDED.status, BAD_FORWARDED.reason);
         return;
     }
     atomic_fetch_add_explicit(&c->loop->server->requests, 1, memory_order_relaxed);
     chain_start(exchange_make(req, c, &client));
+}
+
+static void http1_body_is_there(const h2o_req_t *req, struct connection *c)
+{
+    budget_shrink_body(c->loop->server, &c->body, req->entity.len);
+    connection_wait(c, WAIT_ANSWER);
 }
 
 int request_handle(h2o_handler_t *handler, h2o_req_t *req)
@@ -189,7 +197,7 @@ int request_handle(h2o_handler_t *handler, h2o_req_t *req)
     if (c->http2)
         http2_body_is_there(req, c);
     else
-        connection_wait(c, WAIT_ANSWER);
+        http1_body_is_there(req, c);
     if (req->version < 0x200 && c->refusal_status) {
         refusal_answer(req, &c->refusal_client, c->refusal, c->refusal_status, c->refusal_reason);
         return 0;

@@ -1,4 +1,4 @@
-/* How many of something each client has at this moment. */
+/* How much of something each client has at this moment. */
 #include "server/tally.h"
 
 #include <pthread.h>
@@ -10,18 +10,18 @@ enum { BUCKETS_MIN = 1024 };
 struct entry {
     struct entry *next;
     uint8_t key[TALLY_KEY_SIZE];
-    unsigned count;
+    uint64_t amount;
 };
 
 struct tally {
     pthread_mutex_t mutex;
-    unsigned max_each;
+    uint64_t max_each;
     uint64_t secret[2];
     struct entry **buckets;
     size_t bucket_count /* a power of two */, keys;
 };
 
-struct tally *tally_new(unsigned max_each)
+struct tally *tally_new(uint64_t max_each)
 {
     struct tally *t = xcalloc(1, sizeof(*t));
 
@@ -86,37 +86,56 @@ static void grow(struct tally *t)
     free(old);
 }
 
-bool tally_take(struct tally *t, const uint8_t key[static TALLY_KEY_SIZE])
+static struct entry **find_or_add(struct tally *t, const uint8_t key[static TALLY_KEY_SIZE])
+{
+    struct entry **at = find(t, key);
+
+    if (*at)
+        return at;
+    if (t->keys++ == t->bucket_count) {
+        grow(t);
+        at = find(t, key);
+    }
+    *at = xcalloc(1, sizeof(**at));
+    memcpy((*at)->key, key, TALLY_KEY_SIZE);
+    return at;
+}
+
+/* Who has nothing has no entry. */
+static void forget_if_empty(struct tally *t, struct entry **at)
+{
+    struct entry *e = *at;
+
+    if (e->amount > 0)
+        return;
+    *at = e->next;
+    t->keys--;
+    free(e);
+}
+
+bool tally_take(struct tally *t, const uint8_t key[static TALLY_KEY_SIZE], uint64_t amount)
 {
     if (t->max_each == 0)
         return true;
     pthread_mutex_lock(&t->mutex);
-    struct entry **at = find(t, key);
-    if (!*at) {
-        if (t->keys++ == t->bucket_count) {
-            grow(t);
-            at = find(t, key);
-        }
-        *at = xcalloc(1, sizeof(**at));
-        memcpy((*at)->key, key, TALLY_KEY_SIZE);
-    }
-    bool taken = (*at)->count < t->max_each;
+    struct entry **at = find_or_add(t, key);
+    bool taken = amount <= t->max_each - (*at)->amount;
     if (taken)
-        (*at)->count++;
+        (*at)->amount += amount;
+    forget_if_empty(t, at);
     pthread_mutex_unlock(&t->mutex);
     return taken;
 }
 
-void tally_give_back(struct tally *t, const uint8_t key[static TALLY_KEY_SIZE])
+void tally_give_back(struct tally *t, const uint8_t key[static TALLY_KEY_SIZE], uint64_t amount)
 {
     if (t->max_each == 0)
         return;
     pthread_mutex_lock(&t->mutex);
-    struct entry **at = find(t, key), *e = *at;
-    if (e && --e->count == 0) {
-        *at = e->next;
-        t->keys--;
-        free(e);
+    struct entry **at = find(t, key);
+    if (*at) {
+        (*at)->amount -= MIN(amount, (*at)->amount);
+        forget_if_empty(t, at);
     }
     pthread_mutex_unlock(&t->mutex);
 }

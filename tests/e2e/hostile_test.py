@@ -275,7 +275,7 @@ class Attacks(unittest.TestCase):
             "limits": {
                 "connections": CONNECTIONS, "connections_per_address": 0, "memory_budget": f"{BUDGET_MIB}MiB",
                 "handshake_timeout": "20s", "idle_timeout": "10m", "head_timeout": "2s", "body_timeout": "2s", "write_timeout": "2s",
-                "address": {"refusals_per_minute": 0},  # all that attackers can do is to be endured, not cut short
+                "address": {"refusals_per_minute": 0, "bodies": f"{BUDGET_MIB}MiB"},  # all that attackers can do is to be endured, not cut short
             }
         }  # fmt: skip
         cls.server = Server(apps.taipy(os.path.join(cls.folder, "app")), settings, cls.folder)

@@ -135,13 +135,13 @@ static void test_proxies_and_memory_are_checked(void **state)
                                "    - {address: 127.0.0.1, port: 3, tls: false, ocsp_file: c, proxy_protocol: v1}\n"
                                "%s"
                                "limits:\n  connections: 100000\n  memory_budget: %s\n"
-                               "  address: {refusals_per_minute: 0, refusals_burst: 5}\n"
+                               "  address: {refusals_per_minute: 0, refusals_burst: 5, bodies: %s}\n"
                                "store: {folder: data}\napplication: app.toml\npolicy: {roles: roles.yaml}\n"
                                "issuers: [{issuer: \"https://localhost:8443\", audiences: [bailiff], jwks_file: j}]\n"
                                "execution: {socket: /run/bailiff/runner.sock}\n";
-    own(freep) char *none = xprintf(text, "", "8GiB");
+    own(freep) char *none = xprintf(text, "", "8GiB", "127KiB");
     own(freep) char *bad =
-        xprintf(text, "  trusted_proxies: [10.0.0.0/8, 10.0.0.1/8, everybody, 0.0.0.0/0, unix]\n", "1GiB");
+        xprintf(text, "  trusted_proxies: [10.0.0.0/8, 10.0.0.1/8, everybody, 0.0.0.0/0, unix]\n", "1GiB", "2GiB");
 
     folder_write(&f, "bailiff.yaml", none, 0600);
     own(freep) char *said = complaints(path, CONFIG_TEXT, f.path);
@@ -153,6 +153,8 @@ static void test_proxies_and_memory_are_checked(void **state)
     assert_null(strstr(said, "memory_budget"));
     assert_non_null(strstr(said, "bailiff.yaml:10: limits.address.refusals_burst limits nothing with "
                                  "refusals_per_minute: 0; set that too."));
+    assert_non_null(
+        strstr(said, "bailiff.yaml:10: limits.address.bodies is too small: one body of the largest size takes 128 KiB"));
     folder_write(&f, "bailiff.yaml", bad, 0600);
     own(freep) char *more = complaints(path, CONFIG_TEXT, f.path);
     assert_non_null(
@@ -162,6 +164,7 @@ static void test_proxies_and_memory_are_checked(void **state)
     assert_null(strstr(more, "\"10.0.0.0/8\""));
     assert_null(strstr(more, "trusted_proxies: \"unix\""));
     assert_non_null(strstr(more, "bailiff.yaml:10: limits.memory_budget is too small: 100000 connections may need "));
+    assert_non_null(strstr(more, "bailiff.yaml:11: warning: limits.address.bodies limits nothing"));
 }
 
 static void check_documented(const struct setting_table *table, const char *file)

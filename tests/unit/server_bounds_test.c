@@ -92,6 +92,140 @@ static void bodies_share_a_budget(void **state)
     server_down(server);
 }
 
+static struct server_options options_shared(struct listener_options *listener)
+{
+    struct server_options options = options_plain(listener);
+
+    options.connections_max = 100;
+    options.memory_budget = server_memory_needed(100, BODY_MAX); /* for 16 bodies of the largest size */
+    options.bodies_per_address_max = 0;                          /* an eighth of that */
+    return options;
+}
+
+static void hold_bodies(const struct server *server, const char *source, const char *head, int fds[static 2])
+{
+    uint64_t before = counters(server).body_bytes;
+
+    for (size_t i = 0; i < 2; i++) {
+        fds[i] = connect_from(source, server_port(server, 0));
+        send_text(fds[i], head);
+        eventually(counters(server).body_bytes == before + (i + 1) * 2 * BODY_MAX);
+    }
+}
+
+static void talk_from(const struct server *server, const char *source, const char *request, struct text *answer)
+{
+    int fd = connect_from(source, server_port(server, 0));
+
+    text_clear(answer);
+    send_text(fd, request);
+    receive_all(fd, answer);
+    close(fd);
+}
+
+static void an_address_has_its_share_of_bodies(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_shared(&listener);
+    struct server *server = server_up(&options);
+    own(text_done) struct text answer = {0};
+    int fds[2];
+
+    hold_bodies(server, "127.0.0.66", POST_HEAD("65536"), fds);
+    for (unsigned i = 0; i < 3; i++) {
+        talk_from(server, "127.0.0.66", POST_HEAD("5") "hello", &answer);
+        assert_contains(&answer, "HTTP/1.1 429 Too Many Requests");
+        assert_contains(&answer, "retry-after: 1");
+        assert_contains(&answer, "Too many bodies of this address are on their way.");
+    }
+    assert_int_equal(counters(server).refusals[REFUSED_BODIES], 3);
+    talk_from(server, "127.0.0.66", "GET /close HTTP/1.1\r\n" HOST "\r\n", &answer);
+    assert_contains(&answer, "HTTP/1.1 200 OK");
+    talk_from(server, "127.0.0.67", POST_HEAD("5") "hello", &answer);
+    assert_contains(&answer, "|hello|");
+    close(fds[0]);
+    eventually(counters(server).body_bytes == 2 * BODY_MAX);
+    talk_from(server, "127.0.0.66", POST_HEAD("5") "hello", &answer);
+    assert_contains(&answer, "|hello|");
+    close(fds[1]);
+    eventually(counters(server).body_bytes == 0);
+    assert_int_equal(counters(server).refusals[REFUSED_MEMORY], 0);
+    server_down(server);
+}
+
+/* A proxy's clients have a share each, by the address that it gives them; the proxy has none. */
+static void bodies_behind_a_proxy_are_its_clients(void **state)
+{
+    static const char *const trusted[] = {"127.0.0.1"};
+    static const char named[] =
+        "POST / HTTP/1.1\r\n" HOST "X-Forwarded-For: 192.0.2.1\r\nContent-Length: 65536\r\n\r\n";
+    static const char unnamed[] = POST_HEAD("65536");
+    struct listener_options listener;
+    struct server_options options = options_shared(&listener);
+    own(text_done) struct text answer = {0}, nobody = {0};
+    int fds[2], more[2], again[2];
+
+    options.trusted_proxies = trusted;
+    options.trusted_proxy_count = ARRAY_LEN(trusted);
+    struct server *server = server_up(&options);
+    hold_bodies(server, "127.0.0.1", named, fds);
+    talk_from(server, "127.0.0.1", named, &answer);
+    assert_contains(&answer, "HTTP/1.1 429 Too Many Requests");
+    hold_bodies(server, "127.0.0.1", unnamed, more);
+    hold_bodies(server, "127.0.0.1", unnamed, again);
+    /* Nor is a body waited for of which nobody can say whose it is. */
+    text_append_str(&nobody, "POST / HTTP/1.1\r\n" HOST "X-Forwarded-For: 192.0.2.1");
+    for (int i = 0; i < 32; i++)
+        text_append_str(&nobody, ", 127.0.0.1");
+    text_append_str(&nobody, "\r\nContent-Length: 65536\r\n\r\n");
+    talk_from(server, "127.0.0.1", nobody.data, &answer);
+    assert_contains(&answer, "HTTP/1.1 400 Bad Request");
+    assert_contains(&answer, "X-Forwarded-For is malformed");
+    for (size_t i = 0; i < 2; i++) {
+        close(fds[i]);
+        close(more[i]);
+        close(again[i]);
+    }
+    eventually(counters(server).body_bytes == 0);
+    server_down(server);
+}
+
+/* What is there takes what it takes: requests that wait for an answer do not use the share up. */
+static void a_whole_body_takes_its_length(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_shared(&listener);
+    struct server *server = server_up(&options);
+    own(text_done) struct text answer = {0};
+    int fds[8];
+
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = connect_to(server_port(server, 0));
+        send_text(fds[i],
+                  "POST /wait HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+        eventually(waiting() == (int)i + 1);
+        assert_int_equal(counters(server).body_bytes, (i + 1) * 10);
+    }
+    release_tickets();
+    receive_until(fds[0], &answer, "waited");
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    eventually(counters(server).body_bytes == 0);
+    server_down(server);
+}
+
+static void a_share_that_holds_no_body_is_refused(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_shared(&listener);
+    struct server *server = NULL;
+    struct fault fault = {0};
+
+    options.bodies_per_address_max = 2 * BODY_MAX - 1;
+    assert_false(server_start(&options, &server, &fault));
+    assert_non_null(strstr(fault.message, "limits.address.bodies is too small: one body of the largest size takes 128 KiB"));
+}
+
 static void a_budget_that_cannot_work_is_refused(void **state)
 {
     struct listener_options listener;
@@ -267,6 +401,10 @@ int main(void)
         cmocka_unit_test(an_address_has_its_share),
         cmocka_unit_test(a_proxy_has_no_share),
         cmocka_unit_test(bodies_share_a_budget),
+        cmocka_unit_test(an_address_has_its_share_of_bodies),
+        cmocka_unit_test(bodies_behind_a_proxy_are_its_clients),
+        cmocka_unit_test(a_whole_body_takes_its_length),
+        cmocka_unit_test(a_share_that_holds_no_body_is_refused),
         cmocka_unit_test(a_budget_that_cannot_work_is_refused),
         cmocka_unit_test(streams_are_limited),
         cmocka_unit_test(a_stream_ends_with_its_client),

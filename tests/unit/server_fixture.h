@@ -270,6 +270,7 @@ static inline struct server_options options_plain(struct listener_options *liste
         .head_timeout_ms = PATIENCE_MS,
         .body_timeout_ms = PATIENCE_MS,
         .memory_budget = server_memory_needed(100, BODY_MAX),
+        .bodies_per_address_max = UINT64_C(1) << 30, /* all clients here have one address */
         .http2_resets_max = 100,
         .write_timeout_ms = PATIENCE_MS,
         .drain_timeout_ms = PATIENCE_MS,
@@ -311,17 +312,26 @@ static inline struct server_counters counters(const struct server *server)
 
 /* ---- clients ---- */
 
-static inline int connect_to(unsigned port)
+static inline int connect_from(const char *source, unsigned port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+    struct sockaddr_in own_end = {.sin_family = AF_INET};
+    inet_pton(AF_INET, source, &own_end.sin_addr);
+    if (bind(fd, (struct sockaddr *)&own_end, sizeof(own_end)) < 0)
+        fail_msg("bind: %s", strerror(errno));
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
         fail_msg("connect: %s", strerror(errno));
     return fd;
+}
+
+static inline int connect_to(unsigned port)
+{
+    return connect_from("127.0.0.1", port);
 }
 
 static inline void send_text(int fd, const char *text)

@@ -326,6 +326,31 @@ static void http2_bodies_have_their_room_from_the_head_on(void **state)
     server_down(server);
 }
 
+static void http2_bodies_share_what_their_address_has(void **state)
+{
+    struct listener_options listener;
+    struct server_options options = options_tls(&listener, true);
+    own(text_done) struct text refused = {0}, whole = {0};
+    struct client c;
+
+    options.bodies_per_address_max = 0; /* an eighth: two bodies */
+    struct server *server = server_up(&options);
+    http2_open(&c, server_port(server, 0));
+    http2_post(&c, 1);
+    http2_post(&c, 3);
+    eventually(counters(server).body_bytes == 2 * 2 * BODY_MAX);
+    http2_post(&c, 5);
+    assert_int_equal(stream_receive(&c, 5, &refused), FRAME_DATA);
+    assert_contains(&refused, "\"status\":429");
+    assert_int_equal(counters(server).refusals[REFUSED_BODIES], 1);
+    frame_send(&c, FRAME_DATA, END_STREAM, 1, "hello", 5);
+    assert_int_equal(stream_receive(&c, 1, &whole), FRAME_DATA);
+    assert_contains(&whole, "POST|/||hello|");
+    client_close(&c);
+    eventually(counters(server).body_bytes == 0);
+    server_down(server);
+}
+
 /* Frames of other kinds keep the connection alive, but not the request. */
 static void http2_bodies_are_waited_for_only_so_long(void **state)
 {
@@ -471,6 +496,7 @@ int main(void)
         cmocka_unit_test(http2_fields_are_counted_before_they_are_made),
         cmocka_unit_test(http2_heads_end_where_they_begin),
         cmocka_unit_test(http2_bodies_have_their_room_from_the_head_on),
+        cmocka_unit_test(http2_bodies_share_what_their_address_has),
         cmocka_unit_test(http2_bodies_are_waited_for_only_so_long),
         cmocka_unit_test(http2_refusals_are_to_be_read_in_time),
         cmocka_unit_test(http2_trailers_are_dropped),

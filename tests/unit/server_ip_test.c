@@ -251,26 +251,45 @@ static void each_key_has_its_share(void **state)
 
     for (unsigned n = 0; n < KEYS; n++) {
         key_make(key, n);
-        assert_true(tally_take(t, key));
-        assert_true(tally_take(t, key));
-        assert_false(tally_take(t, key));
+        assert_true(tally_take(t, key, 1));
+        assert_true(tally_take(t, key, 1));
+        assert_false(tally_take(t, key, 1));
     }
     assert_int_equal(tally_keys(t), KEYS);
     for (unsigned n = 0; n < KEYS; n++) {
         key_make(key, n);
-        tally_give_back(t, key);
-        assert_true(tally_take(t, key));
-        assert_false(tally_take(t, key));
-        tally_give_back(t, key);
-        tally_give_back(t, key);
+        tally_give_back(t, key, 1);
+        assert_true(tally_take(t, key, 1));
+        assert_false(tally_take(t, key, 1));
+        tally_give_back(t, key, 1);
+        tally_give_back(t, key, 1);
     }
     assert_int_equal(tally_keys(t), 0);
     for (unsigned n = 0; n < 100; n++)
-        assert_true(tally_take(off, key));
-    tally_give_back(off, key);
+        assert_true(tally_take(off, key, 1));
+    tally_give_back(off, key, 1);
     tally_free(t);
     tally_free(off);
     tally_free(NULL);
+}
+
+static void a_share_may_be_of_amounts(void **state)
+{
+    struct tally *t = tally_new(100);
+    uint8_t key[TALLY_KEY_SIZE];
+
+    key_make(key, 1);
+    assert_true(tally_take(t, key, 60));
+    assert_false(tally_take(t, key, 41));
+    assert_false(tally_take(t, key, UINT64_MAX));
+    assert_true(tally_take(t, key, 40));
+    tally_give_back(t, key, 99);
+    assert_int_equal(tally_keys(t), 1);
+    tally_give_back(t, key, 1);
+    assert_int_equal(tally_keys(t), 0);
+    assert_false(tally_take(t, key, 101)); /* who has nothing and gets nothing leaves nothing behind */
+    assert_int_equal(tally_keys(t), 0);
+    tally_free(t);
 }
 
 static void *take_and_give_back(void *arg)
@@ -279,8 +298,8 @@ static void *take_and_give_back(void *arg)
 
     for (unsigned n = 0; n < 20000; n++) {
         key_make(key, n % 7);
-        if (tally_take(arg, key))
-            tally_give_back(arg, key);
+        if (tally_take(arg, key, 1))
+            tally_give_back(arg, key, 1);
     }
     return NULL;
 }
@@ -304,6 +323,7 @@ int main(void)
         cmocka_unit_test(addresses_have_one_spelling),     cmocka_unit_test(clients_are_grouped),
         cmocka_unit_test(ranges_hold_what_they_say),       cmocka_unit_test(the_rightmost_stranger_is_the_client),
         cmocka_unit_test(proxy_headers_are_read_strictly), cmocka_unit_test(each_key_has_its_share),
+        cmocka_unit_test(a_share_may_be_of_amounts),
         cmocka_unit_test(threads_share_a_tally),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
