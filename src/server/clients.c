@@ -130,12 +130,14 @@ static bool refuse(struct connection *c, const char *reason)
     return false;
 }
 
-static struct tls *current_tls(const struct connection *c)
+/* What is in force now; by it the connection is to be verified. */
+static struct tls *current_tls(struct connection *c)
 {
     struct server *server = c->loop->server;
 
     pthread_mutex_lock(&server->lock);
     struct tls *tls = tls_ref(c->listener->tls);
+    c->trust = server->trust;
     pthread_mutex_unlock(&server->lock);
     return tls;
 }
@@ -193,22 +195,39 @@ static void end(struct connection *c, const char *reason)
     connection_reset(c);
 }
 
+static bool check(struct connection *c)
+{
+    own(tls_unrefp) struct tls *tls = current_tls(c);
+    const char *fault = verify_again(c, tls);
+
+    if (fault)
+        end(c, fault);
+    return !fault;
+}
+
+static bool is_checked(const struct connection *c)
+{
+    return c->trust == atomic_load_explicit(&c->loop->server->trust, memory_order_acquire);
+}
+
+bool clients_still_admit(struct connection *c)
+{
+    return !c->distrusted && (!h2o_linklist_is_linked(&c->certified_link) || is_checked(c) || check(c));
+}
+
 static void check_some(struct loop *loop)
 {
     for (int i = 0; i < CHECKED_A_TURN && !h2o_linklist_is_empty(&loop->unchecked); i++) {
         struct connection *c = container_of(loop->unchecked.next, struct connection, certified_link);
-        own(tls_unrefp) struct tls *tls = current_tls(c);
-        const char *fault = verify_again(c, tls);
-        if (fault) {
-            end(c, fault);
+        if (!is_checked(c) && !check(c))
             continue;
-        }
         h2o_linklist_unlink(&c->certified_link);
         h2o_linklist_insert(&loop->certified, &c->certified_link);
     }
 }
 
-/* Verifying takes a tenth of a millisecond: a few a turn, so that nobody else waits. */
+/* Verifying takes a tenth of a millisecond: a few a turn, so that nobody else waits. Whoever asks for something in the meantime is
+ * verified first. */
 static void on_check(h2o_timeout_entry_t *entry)
 {
     struct loop *loop = container_of(entry, struct loop, client_check);

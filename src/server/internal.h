@@ -50,6 +50,7 @@ struct server {
     struct server_options options;
     struct listener *listeners;
     size_t listener_count;
+    atomic_uint trust; /* counts the TLS contexts' reloads; changed under `lock`, with them */
     struct loop *loops;
     unsigned loop_count;
 
@@ -179,6 +180,7 @@ struct connection {
     const char *certificate_fault;   /* static: why it was refused */
     int64_t certificate_until_s;     /* when it, its chain or a revocation list expires */
     h2o_linklist_t certified_link;
+    unsigned trust;  /* the server's, when the certificate was last verified */
     bool distrusted; /* its certificate is not good any more: nothing more is executed */
 };
 
@@ -228,6 +230,8 @@ must_check bool clients_load(struct tls *tls, const struct listener_options *opt
                              struct fault *fault);
 /* After the handshake: the client's certificate is there, verified by what is in force. False: the connection is gone. */
 must_check bool clients_admit(struct connection *c);
+/* Before a request is executed: whether its client would still be let in. False: the connection is ended, as `distrusted` says. */
+must_check bool clients_still_admit(struct connection *c);
 void clients_check_all(
     struct loop *loop);                /* what they are verified by has changed: ends those that would not be let in */
 void clients_begin(struct loop *loop); /* ends those whose certificate expires */

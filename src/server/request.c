@@ -202,7 +202,7 @@ int request_handle(h2o_handler_t *handler, h2o_req_t *req)
         refusal_answer(req, &c->refusal_client, c->refusal, c->refusal_status, c->refusal_reason);
         return 0;
     }
-    if (c->distrusted) {
+    if (!clients_still_admit(c)) {
         refusal_answer(req, &c->client, REFUSED_CERTIFICATE, 401, "The client certificate is not good any more.");
         return 0;
     }

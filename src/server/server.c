@@ -219,6 +219,7 @@ void server_use_tls(struct server *server, struct tls_set *set)
         server->listeners[i].tls = set->items[i];
         set->items[i] = old; /* and goes with the set */
     }
+    atomic_fetch_add_explicit(&server->trust, 1, memory_order_release);
     pthread_mutex_unlock(&server->lock);
     tls_set_free(set);
     for (unsigned i = 0; i < server->loop_count; i++)

@@ -450,6 +450,49 @@ static void a_reload_shuts_out_who_was_revoked(void **state)
     server_down(server);
 }
 
+/* The sweep over all connections takes its time; until it comes to one, what that one asks for is not executed either. */
+static void nothing_is_executed_before_the_check(void **state)
+{
+    enum { CROWD = 60 };
+    struct listener_options listener;
+    struct server_options options = options_clients(&listener, false);
+    struct client holder, crowd[CROWD];
+    struct fault fault = {0};
+
+    pki_make("bob.pem", (struct pki_certificate){.subject = "bob", .serial = 30});
+    pki_list("crl.pem", (struct pki_list){.from_s = 0});
+    listener.client_crl_files = lists("crl.pem", NULL);
+    listener.client_crl_count = 1;
+    options.loops = 1;
+    struct server *server = server_up(&options);
+    unsigned port = server_port(server, 0);
+    assert_true(client_open(&holder, port, (struct client_options){.certificate = "client-alice.pem"}));
+    for (int i = 0; i < CROWD; i++) {
+        assert_true(client_open(&crowd[i], port, (struct client_options){.certificate = "bob.pem"}));
+        assert_true(still_answers(&crowd[i]));
+    }
+
+    static const char hold[] = "GET /hold HTTP/1.1\r\n" HOST "\r\n";
+    stub.hold_loop = true;
+    SSL_write(holder.ssl, hold, sizeof(hold) - 1);
+    eventually(stub.loop_held);
+    int started = stub.started;
+    pki_list("crl.pem", (struct pki_list){.revoked = "bob.pem"});
+    assert_true(server_reload_tls(server, &fault));
+    for (int i = 0; i < CROWD; i++)
+        SSL_write(crowd[i].ssl, ASK, sizeof(ASK) - 1);
+    stub.hold_loop = false;
+    for (int i = 0; i < CROWD; i++) {
+        char buf[4096];
+        assert_true(SSL_read(crowd[i].ssl, buf, sizeof(buf)) <= 0);
+        client_close(&crowd[i]);
+    }
+    assert_int_equal(stub.started, started);
+    assert_true(still_answers(&holder));
+    client_close(&holder);
+    server_down(server);
+}
+
 static void a_reload_shuts_out_a_cas_clients(void **state)
 {
     struct listener_options listener;
@@ -564,6 +607,7 @@ int main(void)
         cmocka_unit_test(a_chain_is_checked_throughout),
         cmocka_unit_test(lists_that_cannot_be_relied_on_are_refused),
         cmocka_unit_test(a_reload_shuts_out_who_was_revoked),
+        cmocka_unit_test(nothing_is_executed_before_the_check),
         cmocka_unit_test(a_reload_shuts_out_a_cas_clients),
         cmocka_unit_test(many_are_looked_at_again),
         cmocka_unit_test(open_connections_end_with_what_they_are_judged_by),

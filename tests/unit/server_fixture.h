@@ -35,6 +35,7 @@ static struct {
     struct ticket *tickets[64]; /* of exchanges that wait */
     int ticket_count;
     atomic_bool hold_sources; /* a source says LATER while this is set */
+    atomic_bool hold_loop, loop_held;
 } stub = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 struct bench {
@@ -172,6 +173,12 @@ void chain_start(struct exchange *x)
     stub.started++;
     if (path_is(x, "/wait")) {
         wait_for_test(x);
+    } else if (path_is(x, "/hold")) { /* the loop does nothing else meanwhile */
+        stub.loop_held = true;
+        while (stub.hold_loop)
+            usleep(1000);
+        stub.loop_held = false;
+        answer_text(x, 200, "held", 4);
     } else if (path_is(x, "/certificate")) {
         describe_certificate(x);
     } else if (path_is(x, "/big")) {
