@@ -7,12 +7,13 @@
 #include "middleware/limiter.h"
 #include "middleware/refusals.h"
 
-enum { SETS = 512, WAYS = 4, NAME_SIZE = 128, REASON_SIZE = 64, WINDOW_MS = 60000, CALLERS_SINGLY = 100 };
+enum { SETS = 512, WAYS = 4, REASON_SIZE = 64, WINDOW_MS = 60000, CALLERS_SINGLY = 100 };
+enum { ISSUER_SIZE = 1024 + 1, SUBJECT_SIZE = 256 + 1 }; /* whole: tokens with longer names are refused */
 enum { COUNTS_A_WINDOW = 100 /* of callers without a name, who may have any number of addresses */ };
 
 struct caller {
     char address[ADDRESS_PREFIX_SIZE]; /* of callers without a name */
-    char issuer[NAME_SIZE], subject[NAME_SIZE];
+    char issuer[ISSUER_SIZE], subject[SUBJECT_SIZE];
     char reason[REASON_SIZE];
 };
 

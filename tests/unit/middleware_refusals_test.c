@@ -93,6 +93,35 @@ static void counts_come_while_the_flood_goes_on(void **state)
     world_free(w);
 }
 
+/* Names that differ in their last byte only are two callers', and stand in the records as they are. */
+static void long_names_are_told_apart(void **state)
+{
+    struct world *w = world_new();
+    char issuer[1025], subject[257];
+
+    memset(issuer, 'i', sizeof(issuer) - 1);
+    memset(subject, 's', sizeof(subject) - 1);
+    issuer[sizeof(issuer) - 1] = subject[sizeof(subject) - 1] = '\0';
+    w->identity.issuer = issuer;
+    w->identity.subject = subject;
+    w->x.identity = &w->identity;
+    for (int i = 0; i < SINGLY + 5; i++)
+        refusal_note(&w->x, "missing permission");
+    assert_false(w->x.refused_singly);
+    subject[sizeof(subject) - 2] = 'x';
+    refusal_note(&w->x, "missing permission");
+    assert_true(w->x.refused_singly);
+    issuer[sizeof(issuer) - 2] = 'x';
+    refusal_note(&w->x, "missing permission");
+    assert_true(w->x.refused_singly);
+    refusal_ledger_flush(w->services.refusals, NULL, true);
+    assert_int_equal(written.records, 1);
+    assert_int_equal(written.refusals, 5);
+    subject[sizeof(subject) - 2] = 's';
+    assert_string_equal(written.last_subject, subject);
+    world_free(w);
+}
+
 /* One refusal too many of each of thousands of addresses is not thousands of records. */
 static void addresses_do_not_fill_the_disk(void **state)
 {
@@ -168,6 +197,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_come_while_the_flood_goes_on),
+        cmocka_unit_test(long_names_are_told_apart),
         cmocka_unit_test(addresses_do_not_fill_the_disk),
         cmocka_unit_test(who_has_a_name_is_named),
         cmocka_unit_test(what_cannot_be_written_stays_counted),
