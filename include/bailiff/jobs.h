@@ -61,14 +61,16 @@ void jobs_on_events(void *jobs, const struct job_event *events, size_t count);
 /* Completes the ticket when the job has ended, or after timeout_ms. Any thread. */
 void jobs_wait(struct jobs *jobs, const char *job_id, unsigned timeout_ms, struct ticket *ticket);
 
-/* Reads a data node's value as JSON: the ticket's payload becomes a struct data_reading. Any thread. */
+/* Reads a data node's value as JSON: the ticket's payload becomes a struct data_reading. TOO_MANY: this reader has its share of what can be
+ * read at once; readers take turns. Any thread. */
 struct data_reading {
     bool ok;
     struct fault fault; /* INVALID: bad filter; UNPROCESSABLE…: see kind */
     int fd;             /* of a JSON document, size bytes, already unlinked; closed with the payload */
     uint64_t size;
 };
-must_check bool jobs_read_data(struct jobs *jobs, const struct data_node *data_node, const char *filter_json,
+must_check bool jobs_read_data(struct jobs *jobs, const struct data_node *data_node,
+                               const uint8_t reader[static SUBMITTER_SIZE], const char *filter_json,
                                struct ticket *ticket, struct fault *fault);
 
 /* Log of a job's latest attempt: opens it for reading. NOT_FOUND if it wrote nothing. Any thread. */

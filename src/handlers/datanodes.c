@@ -6,6 +6,7 @@
 #include "handlers/entity.h"
 #include "handlers/resource.h"
 #include "handlers/watch.h"
+#include "handlers/submission.h"
 
 static bool step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
                  struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows,
@@ -131,6 +132,7 @@ enum flow datanodes_read(struct exchange *x)
     struct fault fault = {0};
     struct data_node node;
     const char *filter;
+    uint8_t reader[SUBMITTER_SIZE];
 
     if (!exchange_query(x, NULL, 0, &fault) || !read_filter(x, &filter, &fault) ||
         !store_find_data_node(x->bench->reader, &x->scope, exchange_param(x, "id"), &x->arena, &node, &fault))
@@ -141,7 +143,8 @@ enum flow datanodes_read(struct exchange *x)
         return exchange_answer_json(x, 200, &json);
     }
     struct ticket *ticket = exchange_wait(x, data_read);
-    if (!jobs_read_data(x->services->jobs, &node, filter, ticket, &fault)) {
+    submitter_of(x, reader);
+    if (!jobs_read_data(x->services->jobs, &node, reader, filter, ticket, &fault)) {
         struct data_reading *reading = xcalloc(1, sizeof(*reading));
         reading->fault = fault;
         reading->fd = -1;

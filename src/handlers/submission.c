@@ -77,7 +77,7 @@ static bool read_body(struct exchange *x, struct arena *arena, struct task_submi
            read_retries(body, limits, arena, &ret->controls, fault);
 }
 
-static void name_submitter(const struct exchange *x, uint8_t out[static SUBMITTER_SIZE])
+void submitter_of(const struct exchange *x, uint8_t out[static SUBMITTER_SIZE])
 {
     struct digest *d = digest_new();
     uint8_t digest[32];
@@ -98,7 +98,7 @@ bool submission_read(struct exchange *x, struct arena *arena, struct task_submis
 
     if (!read_body(x, arena, &what, fault))
         return false;
-    name_submitter(x, what.submitter);
+    submitter_of(x, what.submitter);
     *ret = what;
     return true;
 }

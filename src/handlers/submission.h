@@ -11,4 +11,7 @@
 must_check bool submission_read(struct exchange *x, struct arena *arena, struct task_submission *ret,
                                 struct fault *fault);
 
+/* The digest by which limits count issuer and subject as one. */
+void submitter_of(const struct exchange *x, uint8_t out[static SUBMITTER_SIZE]);
+
 #endif

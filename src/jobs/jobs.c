@@ -111,6 +111,7 @@ bool jobs_new(const struct jobs_options *options, struct jobs **ret_jobs, struct
     jobs->queue = queue_new(0);
     jobs->old_files_end = &jobs->old_files;
     pthread_mutex_init(&jobs->gate, NULL);
+    pthread_mutex_init(&jobs->reads_lock, NULL);
     if (jobs->wake < 0 ? fault_internal(fault, "eventfd: %s", strerror(errno))
                        : connect_runner(jobs, fault) && client_pump(jobs, client_greeted, GREETED_TIMEOUT_MS, fault)) {
         *ret_jobs = jobs;
@@ -296,6 +297,7 @@ void jobs_free(struct jobs *jobs)
     answer_done(&jobs->load.answer);
     inbox_free(jobs->inbox);
     pthread_mutex_destroy(&jobs->gate);
+    pthread_mutex_destroy(&jobs->reads_lock);
     closep(&jobs->wake);
     queue_free(jobs->queue);
     arena_done(&jobs->arena);

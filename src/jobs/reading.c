@@ -1,4 +1,6 @@
-/* Reading a data node's value: Python makes JSON of it, the server hands out an unlinked copy of its own. */
+/* Reading a data node's value: Python makes JSON of it, the server hands out an unlinked copy of its own.
+ *
+ * The runner reads one after the other, and a value may take long: so readers take turns, and one reader cannot take all places. */
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -15,6 +17,51 @@ static void data_reading_free(void *payload)
     free(result);
 }
 
+static bool take_place(struct jobs *jobs, const uint8_t reader[static SUBMITTER_SIZE], unsigned *ret_place,
+                       struct fault *fault)
+{
+    unsigned free_place = READS_MAX, of_reader = 0;
+
+    pthread_mutex_lock(&jobs->reads_lock);
+    for (unsigned i = 0; i < READS_MAX; i++) {
+        const struct read_place *place = &jobs->read_places[i];
+        if (!place->taken)
+            free_place = i;
+        else if (memcmp(place->reader, reader, SUBMITTER_SIZE) == 0)
+            of_reader++;
+    }
+    bool taken = free_place < READS_MAX && of_reader < READS_OF_ONE_MAX;
+    if (taken) {
+        jobs->read_places[free_place].taken = true;
+        memcpy(jobs->read_places[free_place].reader, reader, SUBMITTER_SIZE);
+    }
+    pthread_mutex_unlock(&jobs->reads_lock);
+    *ret_place = free_place;
+    if (taken)
+        return true;
+    if (of_reader < READS_OF_ONE_MAX)
+        return fault_unavailable(fault, 1, "Too many data nodes are being read.");
+    fault_set(fault, FAULT_TOO_MANY, "This subject reads %d data nodes at this moment, and may read no more at once.",
+              READS_OF_ONE_MAX);
+    fault_detail(fault, "data nodes read at once");
+    fault->retry_after_s = 1;
+    return false;
+}
+
+static void leave_place(struct jobs *jobs, unsigned place)
+{
+    pthread_mutex_lock(&jobs->reads_lock);
+    jobs->read_places[place].taken = false;
+    pthread_mutex_unlock(&jobs->reads_lock);
+}
+
+static bool same_reader(const struct reading *a, const struct reading *b)
+{
+    const struct read_place *places = a->jobs->read_places; /* theirs do not change while they have them */
+
+    return memcmp(places[a->place].reader, places[b->place].reader, SUBMITTER_SIZE) == 0;
+}
+
 /* Unlinks it from the list and tells its ticket; `result` goes with it. */
 static void reading_complete(struct reading *reading, struct data_reading *result)
 {
@@ -25,7 +72,7 @@ static void reading_complete(struct reading *reading, struct data_reading *resul
             *place = reading->next;
             break;
         }
-    atomic_fetch_sub(&jobs->reads, 1);
+    leave_place(jobs, reading->place);
     ticket_set_payload(reading->ticket, result, data_reading_free);
     ticket_complete(reading->ticket);
     free(reading->file);
@@ -60,7 +107,6 @@ static void send_read(struct reading *reading)
     struct fault fault = {0};
 
     reading->number = ++jobs->last_request;
-    reading->deadline_ms = clock_mono_ms() + READING_TIMEOUT_MS;
     jw_open(&json, '{');
     jw_member_string(&json, "op", "read");
     jw_member_int(&json, "request", reading->number);
@@ -74,22 +120,57 @@ static void send_read(struct reading *reading)
         reading_fail(reading, &fault);
 }
 
+/* Each of a reader's is a round later than its last, and nobody begins before those who were served already. */
+static void queue_read(struct reading *reading)
+{
+    struct jobs *jobs = reading->jobs;
+    struct reading **end = &jobs->readings;
+
+    reading->round = jobs->reads_round;
+    reading->deadline_ms = clock_mono_ms() + READING_TIMEOUT_MS;
+    for (; *end; end = &(*end)->next)
+        if (same_reader(*end, reading))
+            reading->round = MAX(reading->round, (*end)->round + 1);
+    reading->next = NULL;
+    *end = reading;
+}
+
+static bool is_with_runner(const struct reading *reading)
+{
+    return reading->number != 0 && !reading->moving;
+}
+
+/* The others wait here, where it is known whose they are. */
+static void send_next(struct jobs *jobs)
+{
+    struct reading *next = NULL;
+
+    for (struct reading *reading = jobs->readings; reading; reading = reading->next) {
+        if (is_with_runner(reading))
+            return;
+        if (reading->number == 0 && (!next || reading->round < next->round))
+            next = reading;
+    }
+    if (!next || jobs->client.state != CLIENT_READY)
+        return;
+    jobs->reads_round = next->round;
+    send_read(next);
+}
+
 static void reading_deliver(struct parcel *parcel)
 {
     struct reading *reading = container_of(parcel, struct reading, parcel);
     struct jobs *jobs = reading->jobs;
 
-    reading->next = jobs->readings;
-    jobs->readings = reading;
+    queue_read(reading);
     if (jobs->client.state != CLIENT_READY || jobs->stopping)
         reading_unavailable(reading, "the runner is not connected.");
-    else
-        send_read(reading);
 }
 
-bool jobs_read_data(struct jobs *jobs, const struct data_node *data_node, const char *filter_json,
-                    struct ticket *ticket, struct fault *fault)
+bool jobs_read_data(struct jobs *jobs, const struct data_node *data_node, const uint8_t reader[static SUBMITTER_SIZE],
+                    const char *filter_json, struct ticket *ticket, struct fault *fault)
 {
+    unsigned place;
     own(arena_done) struct arena arena = {0};
     const char *path = node_path(jobs, &arena, data_node);
 
@@ -97,13 +178,12 @@ bool jobs_read_data(struct jobs *jobs, const struct data_node *data_node, const 
         return fault_set(fault, FAULT_CONFLICT, "DataNode %s has not been written yet.", data_node->id);
     if (!atomic_load(&jobs->connected))
         return fault_unavailable(fault, 5, "The runner, which reads data nodes, is not connected.");
-    if (atomic_fetch_add(&jobs->reads, 1) >= READS_MAX) {
-        atomic_fetch_sub(&jobs->reads, 1);
-        return fault_unavailable(fault, 1, "Too many data nodes are being read.");
-    }
+    if (!take_place(jobs, reader, &place, fault))
+        return false;
     struct reading *reading = xcalloc(1, sizeof *reading);
     reading->parcel.deliver = reading_deliver;
     reading->jobs = jobs;
+    reading->place = place;
     reading->ticket = ticket;
     reading->file = data_node->file ? xstrdup(data_node->file) : NULL;
     reading->storage_type = xstrdup(storage_type_name(data_node->storage_type));
@@ -174,7 +254,7 @@ static void refuse(struct reading *reading, const struct answer *answer)
 void readings_answered(struct jobs *jobs, const struct answer *answer)
 {
     for (struct reading *reading = jobs->readings; reading; reading = reading->next)
-        if (reading->number == answer->number && !reading->moving) {
+        if (is_with_runner(reading) && reading->number == answer->number) {
             if (answer->ok)
                 take_result(reading);
             else
@@ -200,7 +280,9 @@ void readings_step(struct jobs *jobs, int64_t now_ms)
         next = reading->next;
         if (reading->moving || (now_ms < reading->deadline_ms && !ticket_abandoned(reading->ticket)))
             continue;
-        client_number(jobs, "forget", "request", reading->number); /* should it still wait for its turn */
+        if (reading->number != 0)
+            client_number(jobs, "forget", "request", reading->number); /* should it still wait for its turn */
         reading_unavailable(reading, "it takes too long.");
     }
+    send_next(jobs);
 }

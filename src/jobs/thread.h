@@ -16,6 +16,7 @@
 enum {
     BACKLOG_MAX = 64, /* attempts that have ended and are not stored yet, beyond those that run */
     READS_MAX = 64,   /* data nodes being read */
+    READS_OF_ONE_MAX = READS_MAX / 2, /* by one reader: another finds a place */
     PUBLISH_AT_ONCE = 16,
     OLD_FILES_MAX = 65536, /* beyond it they are found at the next start */
     RETRY_MIN_MS = 100,
@@ -94,7 +95,10 @@ struct reading {
     struct jobs *jobs;
     struct ticket *ticket;
     struct reading *next;
-    int64_t number, deadline_ms;
+    unsigned place; /* in jobs->read_places */
+    uint64_t round; /* the lowest is next */
+    int64_t number; /* 0: it waits for its turn */
+    int64_t deadline_ms;
     char *file; /* below storage, or NULL: must not be collected meanwhile */
     char *storage_type, *path, *properties, *filter;
     bool moving; /* its result is being copied */
@@ -132,7 +136,12 @@ struct jobs {
     struct inbox *inbox;
     pthread_mutex_t gate; /* shared: guards `closed` */
     bool closed;
-    atomic_uint reads, running, queued; /* shared */
+    pthread_mutex_t reads_lock; /* shared: guards `read_places` */
+    struct read_place {
+        bool taken;
+        uint8_t reader[SUBMITTER_SIZE];
+    } read_places[READS_MAX];
+    atomic_uint running, queued; /* shared */
     atomic_bool connected, same_user, paused, holding;
     atomic_uint active; /* attempt_count, for others to see */
 
@@ -155,7 +164,8 @@ struct jobs {
     struct wait *waits[256];
     size_t wait_count;
     int64_t waits_checked_ms;
-    struct reading *readings;
+    struct reading *readings; /* the oldest is the first */
+    uint64_t reads_round;     /* of the one that was sent last */
     struct publication *publications;
     struct old_file *old_files, **old_files_end;
     size_t old_file_count;

@@ -107,17 +107,26 @@ static void waiter_done(struct waiter *waiter)
     inbox_free(waiter->inbox);
 }
 
-static void begin_reading(struct kit *kit, const char *job_id, const char *filter, struct waiter *waiter)
+static bool read_as(struct kit *kit, const char *job_id, const char *reader, const char *filter, struct waiter *waiter,
+                    struct fault *fault)
 {
+    uint8_t key[SUBMITTER_SIZE] = {0};
     struct job job = kit_job(kit, job_id);
     struct task task;
     struct data_node node;
-    struct fault fault = {0};
 
+    memcpy(key, reader, strlen(reader));
     assert_true(store_find_task(kit->reader, &EVERYTHING, job.task_id, &kit->arena, &task, NULL));
     assert_true(store_find_data_node(kit->reader, &EVERYTHING, task.output_ids.items[0], &kit->arena, &node, NULL));
     waiter_init(waiter);
-    if (!jobs_read_data(kit->jobs, &node, filter, waiter->ticket, &fault))
+    return jobs_read_data(kit->jobs, &node, key, filter, waiter->ticket, fault);
+}
+
+static void begin_reading(struct kit *kit, const char *job_id, const char *filter, struct waiter *waiter)
+{
+    struct fault fault = {0};
+
+    if (!read_as(kit, job_id, "somebody", filter, waiter, &fault))
         fail_msg("%s", fault.message);
 }
 
@@ -395,6 +404,50 @@ static void slow_reads_hold_up_no_publication(void **state)
     inbox_free(gone.inbox);
 }
 
+/* One who reads as many slow values as he may neither takes all places nor makes others wait for all of them. */
+static void readers_take_turns(void **state)
+{
+    enum { SHARE = 32 };
+    struct kit *kit = *state;
+    struct waiter greedy[SHARE], again, other;
+    struct fault fault = {0};
+
+    write_functions(kit);
+    kit_add_node(kit, "slow", "pickle", NULL, NULL);
+    kit_add_node(kit, "number", "json", NULL, NULL);
+    kit_add_task(kit, "slow", NULL, "slow", NULL, "slow", 0);
+    kit_add_task(kit, "pid", NULL, "pid", NULL, "number", 0);
+    kit_start(kit);
+    const char *slow = kit_submit(kit, "slow"), *quick = kit_submit(kit, "pid");
+    kit_await(kit, slow, JOB_COMPLETED);
+    kit_await(kit, quick, JOB_COMPLETED);
+    for (size_t i = 0; i < SHARE; i++)
+        assert_true(read_as(kit, slow, "greedy", NULL, &greedy[i], &fault));
+    assert_false(read_as(kit, slow, "greedy", NULL, &again, &fault));
+    waiter_done(&again);
+    assert_int_equal(fault.kind, FAULT_TOO_MANY);
+    assert_int_equal(fault.retry_after_s, 1);
+    kit_await_file(kit_path(kit, "load1"));
+    assert_true(read_as(kit, quick, "other", NULL, &other, &fault));
+    kit_write(kit, "go1", "");
+    waiter_await(&other); /* though 31 slow ones were there before it */
+    assert_true(((struct data_reading *)ticket_payload(other.ticket))->ok);
+    waiter_done(&other);
+    waiter_await(&greedy[0]);
+    assert_true(read_as(kit, slow, "greedy", NULL, &again, &fault)); /* a place is free again */
+    ticket_abandon(again.ticket);
+    for (size_t i = 0; i < SHARE; i++)
+        ticket_abandon(greedy[i].ticket);
+    kit_write(kit, "go2", "");
+    kit_stop(kit);
+    inbox_drain(again.inbox);
+    inbox_free(again.inbox);
+    for (size_t i = 0; i < SHARE; i++) {
+        inbox_drain(greedy[i].inbox);
+        inbox_free(greedy[i].inbox);
+    }
+}
+
 static void unreadable_values_are_told(void **state)
 {
     struct kit *kit = *state;
@@ -425,6 +478,7 @@ static int tests(void)
         T(a_wait_ends_with_its_job_or_its_time),
         T(hostile_workers_harm_their_own_job_only),
         T(slow_reads_hold_up_no_publication),
+        T(readers_take_turns),
         T(unreadable_values_are_told),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
