@@ -99,6 +99,7 @@ struct runner_options {
     gid_t run_as_gid;
     const char *const *environment; /* "NAME=value": passed on to whatever runs users' code */
     size_t environment_count;
+    void (*listening)(void); /* called once it can be reached at socket_path; NULL: nobody wants to know */
     struct log *log;
 };
 int runner_run(const struct runner_options *options);

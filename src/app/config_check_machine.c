@@ -33,6 +33,9 @@ static bool check_parent(struct problems *problems, unsigned line, const char *n
     *(slash == parent ? slash + 1 : slash) = '\0';
     if (stat(parent, &st) < 0 || !S_ISDIR(st.st_mode))
         return problems_add(problems, line, "%s: there is no folder %s to make it in; make that first.", name, parent);
+    if (lstat(path, &st) < 0 && eaccess(parent, W_OK | X_OK) < 0)
+        return problems_add(problems, line, "%s: this user cannot make %s: %s; make it, and chown it to this user.",
+                            name, path, strerror(errno));
     return true;
 }
 

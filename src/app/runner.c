@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "app/command.h"
+#include "app/notify.h"
 #include "app/passed.h"
 #include "bailiff/jobs.h"
 
@@ -78,9 +79,19 @@ static bool read_environment(struct call *call, struct runner_options *options)
     return true;
 }
 
+/* To the service manager: whatever is started after the runner will find it. */
+static void tell_listening(void)
+{
+    notify_ready("Waiting for the server.");
+}
+
 static int run_runner(struct call *call)
 {
-    struct runner_options options = {.work_folder = call_value(call, "work"), .program = "/proc/self/exe"};
+    struct runner_options options = {
+        .work_folder = call_value(call, "work"),
+        .program = "/proc/self/exe",
+        .listening = tell_listening,
+    };
     const char *format = call_value(call, "log-format");
     int status;
 

@@ -198,6 +198,8 @@ static bool listen_and_serve(struct runner *runner, struct fault *fault)
         return false;
     log_write(runner->options->log, LOG_INFO, "runner.listening", "Waiting for the server.",
               L_STR("socket", runner->options->socket_path));
+    if (runner->options->listening)
+        runner->options->listening();
     while (!runner->stopping) {
         if (!runner_accept(runner, &fd, fault))
             return false;

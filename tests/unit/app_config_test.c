@@ -103,12 +103,13 @@ static void test_printed_settings_read_back(void **state)
     assert_string_equal(again, first);
 }
 
-#define REQUIRED                                                                                                     \
+#define REQUIRED_IN(folder)                                                                                          \
     "server:\n  public_url: https://localhost:8443\n"                                                                \
     "  listeners: [{address: 127.0.0.1, port: 8443, certificate: server.pem, key: server-key.pem}]\n"                \
-    "store: {folder: data}\napplication: app.toml\npolicy: {roles: roles.yaml}\n"                                    \
+    "store: {folder: " folder "}\napplication: app.toml\npolicy: {roles: roles.yaml}\n"                              \
     "issuers: [{issuer: \"https://localhost:8443\", audiences: [bailiff], jwks_file: signing-jwks.json, token_use: " \
     "access}]\n"
+#define REQUIRED REQUIRED_IN("data")
 
 /* The packaged file shows each default; leaving them all out must make no difference. */
 static void test_the_packaged_file_shows_the_defaults(void **state)
@@ -117,8 +118,9 @@ static void test_the_packaged_file_shows_the_defaults(void **state)
     own(freep) char *path = folder_file(&f, "bailiff.yaml");
 
     folder_write(&f, "bailiff.yaml",
-                 REQUIRED "execution: {socket: /run/bailiff/runner.sock}\n"
-                          "signing: {issuer: \"https://localhost:8443\", audience: bailiff, key: signing-key.pem}\n",
+                 REQUIRED_IN("/var/lib/bailiff")
+                 "execution: {socket: /run/bailiff/runner.sock}\n"
+                 "signing: {issuer: \"https://localhost:8443\", audience: bailiff, key: signing-key.pem}\n",
                  0600);
     own(freep) char *defaults = printed(path), *packaged = printed("packaging/bailiff.yaml");
     assert_string_equal(defaults, packaged);
@@ -344,6 +346,25 @@ static void test_files_that_others_can_read(void **state)
         "run: "
         "chmod 600 "
         "@/signing-key.pem, and make a new key if it was so for long.\n");
+}
+
+/* Said before anything is started. As root, which may make folders anywhere, it is tried as somebody else. */
+static void test_a_folder_that_cannot_be_made(void **state)
+{
+    own(folder_done) struct folder f = folder_new();
+    own(freep) char *sub = folder_file(&f, "sub"), *give = xprintf("chown -R 65534 %s", f.path);
+    bool root = geteuid() == 0;
+
+    write_machine(&f);
+    folder_write(&f, "bailiff.yaml", "", 0600);
+    if (root)
+        assert_int_equal(system(give), 0);
+    assert_int_equal(mkdir(sub, 0555), 0);
+    assert_int_equal(root ? seteuid(65534) : 0, 0);
+    own(freep) char *said = machine_complaints(&f, REQUIRED_IN("sub/data") EXECUTION("PYTHON/python", "") SIGNING);
+    assert_int_equal(root ? seteuid(0) : 0, 0);
+    assert_string_equal(said, "@/bailiff.yaml:4: store.folder: this user cannot make @/sub/data: Permission denied; make "
+                              "it, and chown it to this user.\n" UNSAFE);
 }
 
 static void test_files_that_others_can_write(void **state)
@@ -639,6 +660,7 @@ int main(void)
         cmocka_unit_test(test_files_that_do_not_fit),
         cmocka_unit_test(test_a_bare_machine),
         cmocka_unit_test(test_files_that_others_can_read),
+        cmocka_unit_test(test_a_folder_that_cannot_be_made),
         cmocka_unit_test(test_files_that_others_can_write),
         cmocka_unit_test(test_a_folder_that_others_can_write),
         cmocka_unit_test(test_a_configuration_that_others_can_write),
