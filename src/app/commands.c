@@ -66,7 +66,7 @@ static char *option_text(const struct command_option *o)
 
 static void print_options(const struct command *c, FILE *out)
 {
-    size_t width = 20;
+    size_t width = 19;
 
     for (size_t i = 0; i < c->option_count; i++) {
         own(freep) char *text = option_text(&c->options[i]);
@@ -76,7 +76,7 @@ static void print_options(const struct command *c, FILE *out)
     for (size_t i = 0; i < c->option_count; i++) {
         own(freep) char *text = option_text(&c->options[i]);
 
-        fprintf(out, "%s  %-*s %s\n", i == 0 ? "\noptions:\n" : "", (int)width, text, c->options[i].help);
+        fprintf(out, "%s  %-*s  %s\n", i == 0 ? "\noptions:\n" : "", (int)width, text, c->options[i].help);
     }
 }
 

@@ -173,7 +173,7 @@ const struct command COMMAND_TOKEN_ISSUE = {
     .summary = "makes a bearer token for development or a service account",
     .about =
         "Signs with the key that the configuration's section `signing` names, and prints the token and nothing else:\n"
-        "    bailiff token issue --sub ci --role TAIPY_EXECUTOR --ttl 8h > ci.jwt\n"
+        "    (umask 077; bailiff token issue --sub ci --role TAIPY_EXECUTOR --ttl 8h > ci.jwt)\n"
         "The server need not run. Whoever can read the key can be anyone: keep it where only its owner reads it.\n",
     .options = ISSUE_OPTIONS,
     .option_count = ARRAY_LEN(ISSUE_OPTIONS),
