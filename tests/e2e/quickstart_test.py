@@ -194,7 +194,7 @@ class Quickstart(unittest.TestCase):
             (["--app", "/nowhere.toml"], "/nowhere.toml"),
             (["--app", "/etc/passwd"], ".toml"),
             (["--app"], "--app"),
-            (["--frobnicate"], "usage"),
+            (["--frobnicate"], "no option --frobnicate"),
         ):
             done = self.prepare(*arguments)
             self.assertNotEqual(done.returncode, 0, arguments)
