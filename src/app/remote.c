@@ -138,7 +138,7 @@ int remote_unreached(struct remote *r, enum caller_end end, const struct fault *
     if (end == CALLER_UNREACHED)
         text_printf(&what, "%s cannot be reached: %s.", r->where, reason);
     else if (end == CALLER_BROKEN)
-        text_printf(&what, "%s did not answer, and may or may not have done it: %s.", r->where, reason);
+        text_printf(&what, "%s did not answer: %s.", r->where, reason);
     else
         text_printf(&what, "the answer of %s cannot be used: %s.", r->where, reason);
     return fail_shown(r, STATUS_FAILED, &what);
@@ -203,8 +203,13 @@ int remote_send(struct remote *r, const struct caller_request *request, struct c
         fault = (struct fault){0};
         end = caller_send(r->caller, &sent, ret, &fault);
     }
-    if (end != CALLER_ANSWERED)
-        return remote_unreached(r, end, &fault);
+    if (end != CALLER_ANSWERED) {
+        int status = remote_unreached(r, end, &fault);
+
+        if (end == CALLER_BROKEN && strcmp(request->method, "GET") != 0)
+            remote_note(r, "It may or may not have been done.");
+        return status;
+    }
     r->reached = true;
     return ret->status >= 200 && ret->status <= 299 ? STATUS_OK : remote_refused(r, ret);
 }

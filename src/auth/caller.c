@@ -199,6 +199,13 @@ static bool set_request(struct caller *c, const struct caller_request *r, const 
            SET(CURLOPT_ERRORBUFFER, c->error);
 }
 
+static bool is_plain(struct caller *c)
+{
+    char *scheme = NULL;
+
+    return curl_easy_getinfo(c->easy, CURLINFO_SCHEME, &scheme) == CURLE_OK && scheme && strcasecmp(scheme, "http") == 0;
+}
+
 static enum caller_end judge(struct caller *c, CURLcode code, struct fault *fault)
 {
     const char *what = c->error[0] ? c->error : curl_easy_strerror(code);
@@ -214,6 +221,8 @@ static enum caller_end judge(struct caller *c, CURLcode code, struct fault *faul
         fault_unavailable(fault, 0, "nothing came for %u s", c->request->silence_s);
     else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
         fault_unavailable(fault, 0, "%s; the CA that its certificate is checked by is named by --ca or ca_file", what);
+    else if (code == CURLE_GOT_NOTHING && is_plain(c))
+        fault_unavailable(fault, 0, "%s; if it speaks HTTPS, its address begins with https://", what);
     else
         fault_unavailable(fault, 0, "%s", what);
     /* APPCONNECT_TIME is when TLS was ready, PRETRANSFER_TIME when the request could go out. */

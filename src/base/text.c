@@ -196,10 +196,11 @@ static size_t distance(const char *a, const char *b)
 const char *text_nearest(const char *wanted, const char *const *names, size_t count)
 {
     const char *best = NULL;
-    size_t best_distance = strlen(wanted) / 3 + 2;
+    size_t len = strlen(wanted), best_distance = len / 4 + 2;
 
     for (size_t i = 0; i < count; i++) {
-        size_t d = distance(wanted, names[i]);
+        /* the whole beginning of a name is nearer than another name with some letters changed */
+        size_t d = len >= 3 && strncasecmp(wanted, names[i], len) == 0 ? 1 : distance(wanted, names[i]);
         if (d < best_distance) {
             best = names[i];
             best_distance = d;

@@ -20,10 +20,13 @@ static void write_errors(const struct answer *answer, const char *application, s
     for (size_t i = 0; i < json_array_size(answer->errors); i++) {
         const json_t *error = json_array_get(answer->errors, i);
         const char *file = json_string_value(json_object_get(error, "file"));
+        long long number = json_integer_value(json_object_get(error, "line"));
         own(text_done) struct text line = {0};
 
         message_one_line(&line, file ? file : application);
-        text_printf(&line, ":%lld: ", (long long)json_integer_value(json_object_get(error, "line")));
+        if (number > 0) /* else it is about the file as a whole */
+            text_printf(&line, ":%lld", number);
+        text_printf(&line, ": ");
         message_one_line(&line, json_string_value(json_object_get(error, "message")));
         text_printf(errors, "%s\n", line.data);
     }

@@ -745,10 +745,20 @@ class Broken(Case):
         self.wire.lose_answers = 2
         said = self.over("tasks", "create", "noop")
         self.assertEqual((said.status, said.out), (1, ""), said)
-        self.assertIn("may or may not have done it", said.err)
+        self.assertIn("did not answer", said.err)
+        self.assertIn("may or may not have been done", said.err)
         self.wire.lose_answers = 1
         said = self.over("tasks", "delete", self.create("noop"))  # no key: never sent twice
         self.assertEqual(said.status, 1, said)
+        self.assertIn("may or may not have been done", said.err)
+        self.wire.lose_answers = 2
+        said = self.over("tasks", "list")  # a question does nothing
+        self.assertEqual(said.status, 1, said)
+        self.assertIn("did not answer", said.err)
+        self.assertNotIn("may or may not", said.err)
+        said = self.cli("tasks", "list", "--profile", "admin", "--url", f"http://localhost:{self.server.port}")
+        self.assertEqual(said.status, 1, said)
+        self.assertIn("its address begins with https://", said.err)
 
     def follow(self, *arguments):
         """The process, and a function that gives what it printed so far."""

@@ -196,7 +196,9 @@ static void test_the_nearest_name(void **state)
     assert_string_equal(text_nearest("task:read", names, ARRAY_LEN(names)), "tasks:read");
     assert_string_equal(text_nearest("TASKS:CREATE", names, ARRAY_LEN(names)), "tasks:create");
     assert_string_equal(text_nearest("job:reed", names, ARRAY_LEN(names)), "jobs:read");
+    assert_string_equal(text_nearest("tasks:cre", names, ARRAY_LEN(names)), "tasks:create"); /* not tasks:read */
     assert_null(text_nearest("whatever", names, ARRAY_LEN(names)));
+    assert_null(text_nearest("tasks:fly", names, ARRAY_LEN(names)));
     assert_null(text_nearest("tasks:read", names, 0));
     char longest[200];
     memset(longest, 'a', sizeof(longest) - 1);

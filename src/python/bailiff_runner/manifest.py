@@ -84,7 +84,9 @@ def _parse(application, problems):
         with open(application, "rb") as file:
             data = file.read(FILE_MAX + 1)
     except OSError as error:
-        problems.add_at(0, f"cannot be read: {error.strerror}.")
+        # the operator tries it as himself, and finds it readable
+        who = f" by the user that runs tasks (uid {os.geteuid()})" if isinstance(error, PermissionError) else ""
+        problems.add_at(0, f"cannot be read{who}: {error.strerror}.")
         raise Unreadable from None
     if len(data) > FILE_MAX:
         problems.add_at(0, f"is larger than {FILE_MAX >> 20} MiB.")
