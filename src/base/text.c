@@ -196,7 +196,7 @@ static size_t distance(const char *a, const char *b)
 const char *text_nearest(const char *wanted, const char *const *names, size_t count)
 {
     const char *best = NULL;
-    size_t len = strlen(wanted), best_distance = len / 4 + 2;
+    size_t len = strlen(wanted), best_distance = MAX((size_t)3, len / 4 + 2);
 
     for (size_t i = 0; i < count; i++) {
         /* the whole beginning of a name is nearer than another name with some letters changed */

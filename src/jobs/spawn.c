@@ -43,6 +43,20 @@ static void child_become(const struct spawn *spawn, pid_t parent, volatile int *
     _exit(127);
 }
 
+/* What the kernel says of a program, and what its author can do about it. */
+static bool refuse_file(const char *file, int error, struct fault *fault)
+{
+    const char *remedy = "";
+
+    if (error == EACCES)
+        remedy = " The user that runs tasks must be able to reach and execute it (chmod a+x).";
+    else if (error == ENOEXEC)
+        remedy = " A script begins with a line such as #!/bin/sh.";
+    else if (error == ENOENT && access(file, F_OK) == 0)
+        remedy = " It is there; the interpreter that it names is not.";
+    return fault_set(fault, FAULT_INVALID, "%s cannot be started: %s.%s", file, strerror(error), remedy);
+}
+
 bool spawn_process(const struct spawn *spawn, pid_t *ret_pid, struct fault *fault)
 {
     volatile int error = 0;
@@ -50,14 +64,14 @@ bool spawn_process(const struct spawn *spawn, pid_t *ret_pid, struct fault *faul
 
     /* The commonest mistake, seen before there is a process. */
     if (spawn->file[0] == '/' && access(spawn->file, X_OK) < 0)
-        return fault_set(fault, FAULT_INVALID, "%s cannot be started: %s.", spawn->file, strerror(errno));
+        return refuse_file(spawn->file, errno, fault);
     pid_t pid = vfork();
     if (pid == 0)
         child_become(spawn, parent, &error);
     if (pid < 0)
         return fault_unavailable(fault, 1, "No process can be started: %s.", strerror(errno));
     if (error != 0) /* the child is reaped with the others */
-        return fault_set(fault, FAULT_INVALID, "%s cannot be started: %s.", spawn->file, strerror(error));
+        return refuse_file(spawn->file, error, fault);
     *ret_pid = pid;
     return true;
 }

@@ -208,6 +208,9 @@ tasks:
   failing: {command: [/bin/sh, -c, "echo no >&2; exit 3"]}
   forgetful: {command: [/bin/true], outputs: [never]}
   missing: {command: [no-such-program-anywhere]}
+  not_executable: {command: [./not_executable.sh]}
+  shapeless: {command: [./shapeless.sh]}
+  foreign: {command: [./foreign.sh]}
   killed: {command: [/bin/sh, -c, "kill -9 $$"]}
   endless: {command: [/bin/sh, -c, "sleep 600 & setsid sleep 601 & wait"], timeout: 1s}
   endless_python: {function: fns.slow, inputs: [seconds], outputs: [waited], timeout: 1s}
@@ -233,6 +236,9 @@ class Commands(ServerCase):
         os.makedirs(folder)
         apps.write(folder, "fns.py", apps.FUNCTIONS)
         os.chmod(apps.write(folder, "beside.sh", BESIDE), 0o755)
+        os.chmod(apps.write(folder, "not_executable.sh", BESIDE), 0o644)
+        os.chmod(apps.write(folder, "shapeless.sh", "echo\n"), 0o755)
+        os.chmod(apps.write(folder, "foreign.sh", "#!/nowhere/sh\n"), 0o755)
         return apps.write(folder, "app.yaml", COMMANDS)
 
     def test_inputs_and_outputs_are_files(self):
@@ -281,6 +287,13 @@ class Commands(ServerCase):
         _, job = self.server.run_task("missing")
         self.assertEqual(job["status"], "FAILED")
         self.assertIn("no-such-program-anywhere", job["error"])
+
+    def test_a_program_that_cannot_be_started(self):
+        for task, remedy in (("not_executable", "chmod a+x"), ("shapeless", "#!/bin/sh"), ("foreign", "the interpreter")):
+            _, job = self.server.run_task(task)
+            self.assertEqual(job["status"], "FAILED", job)
+            self.assertIn(f"/{task}.sh cannot be started: ", job["error"])
+            self.assertIn(remedy, job["error"])
 
     def test_the_time_limit(self):
         for config in ("endless", "endless_python"):

@@ -135,7 +135,7 @@ static void test_every_mistake_is_named(void **state)
         "@/client.yaml:2: the file has no setting \"profile\"; did you mean \"profiles\"?\n"
         "@/client.yaml:5: profile a: url \"http://elsewhere.example\": without TLS (http://) only this very "
         "machine is called; use https://.\n"
-        "@/client.yaml:6: profile a has no setting \"token\"; there are url, ca_file, token_file, certificate, key.\n"
+        "@/client.yaml:6: profile a has no setting \"token\"; did you mean \"token_file\"?\n"
         "@/client.yaml:7: profile a: ca_file: \"~\" means nothing here; write the whole path, or one seen from "
         "this file's folder.\n"
         "@/client.yaml:8: profile b has no url, such as https://bailiff.example.com:8443.\n"
