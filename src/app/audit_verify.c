@@ -1,4 +1,7 @@
 /* bailiff audit verify: proves the whole chain of audit records and the seal of its end. */
+#include <errno.h>
+#include <unistd.h>
+
 #include "app/command.h"
 #include "app/config.h"
 #include "bailiff/store.h"
@@ -7,7 +10,12 @@ static int verify(struct call *call, const char *folder)
 {
     struct audit_report report = {0};
     struct fault fault = {0};
+    own(freep) char *database = xprintf("%s/bailiff.db", folder);
 
+    if (access(database, F_OK) < 0)
+        return call_fail(call, STATUS_FAILED,
+                         "%s: %s; give the data folder of a server (store.folder), or a copy of it.", database,
+                         strerror(errno));
     if (!store_verify_audit(folder, &report, &fault))
         return call_fail_fault(call, STATUS_FAILED, &fault);
     if (report.records == 0)

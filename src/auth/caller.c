@@ -203,7 +203,8 @@ static bool is_plain(struct caller *c)
 {
     char *scheme = NULL;
 
-    return curl_easy_getinfo(c->easy, CURLINFO_SCHEME, &scheme) == CURLE_OK && scheme && strcasecmp(scheme, "http") == 0;
+    return curl_easy_getinfo(c->easy, CURLINFO_SCHEME, &scheme) == CURLE_OK && scheme &&
+           strcasecmp(scheme, "http") == 0;
 }
 
 static enum caller_end judge(struct caller *c, CURLcode code, struct fault *fault)

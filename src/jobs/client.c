@@ -32,8 +32,9 @@ static bool connect_to(const char *path, int *ret_fd, struct fault *fault)
     if (fd >= 0)
         fcntl(fd, F_SETFL, O_NONBLOCK);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        return fault_unavailable(fault, 5, "The runner cannot be reached at %s: %s. Is `bailiff runner --socket %s` running?", path,
-                                 strerror(errno), path);
+        return fault_unavailable(fault, 5,
+                                 "The runner cannot be reached at %s: %s. Is `bailiff runner --socket %s` running?",
+                                 path, strerror(errno), path);
     *ret_fd = fd;
     fd = -1;
     return true;

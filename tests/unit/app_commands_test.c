@@ -385,6 +385,7 @@ static void test_audit_verify_without_a_store(void **state)
 
     assert_int_equal(s.status, 1);
     assert_string_equal(s.out, "");
+    assert_non_null(strstr(s.err, "/none/bailiff.db: No such file or directory; give the data folder"));
     assert_int_equal(stat(made, &st), -1);
 }
 

@@ -118,9 +118,9 @@ static void test_the_packaged_file_shows_the_defaults(void **state)
     own(freep) char *path = folder_file(&f, "bailiff.yaml");
 
     folder_write(&f, "bailiff.yaml",
-                 REQUIRED_IN("/var/lib/bailiff")
-                 "execution: {socket: /run/bailiff/runner.sock}\n"
-                 "signing: {issuer: \"https://localhost:8443\", audience: bailiff, key: signing-key.pem}\n",
+                 REQUIRED_IN("/var/lib/bailiff") "execution: {socket: /run/bailiff/runner.sock}\n"
+                                                 "signing: {issuer: \"https://localhost:8443\", audience: bailiff, "
+                                                 "key: signing-key.pem}\n",
                  0600);
     own(freep) char *defaults = printed(path), *packaged = printed("packaging/bailiff.yaml");
     assert_string_equal(defaults, packaged);
@@ -363,8 +363,9 @@ static void test_a_folder_that_cannot_be_made(void **state)
     assert_int_equal(root ? seteuid(65534) : 0, 0);
     own(freep) char *said = machine_complaints(&f, REQUIRED_IN("sub/data") EXECUTION("PYTHON/python", "") SIGNING);
     assert_int_equal(root ? seteuid(0) : 0, 0);
-    assert_string_equal(said, "@/bailiff.yaml:4: store.folder: this user cannot make @/sub/data: Permission denied; make "
-                              "it, and chown it to this user.\n" UNSAFE);
+    assert_string_equal(said,
+                        "@/bailiff.yaml:4: store.folder: this user cannot make @/sub/data: Permission denied; make "
+                        "it, and chown it to this user.\n" UNSAFE);
 }
 
 static void test_files_that_others_can_write(void **state)
