@@ -7,7 +7,6 @@ Ten thousand need as many descriptors here and in the server; where the hard lim
 """
 
 import os
-import re
 import resource
 import shutil
 import socket
@@ -19,15 +18,10 @@ import unittest
 
 from hostile_test import COST_KIB, HOST, LAST, Bystander, read_all, request, rss_kib, send, statuses, tls
 from lib import apps, tokens
-from lib.server import Server, wait_until
+from lib.server import Server, sanitized, wait_until
 
 CROWD = 10000
 SPARE = 400  # descriptors for everything else
-
-
-def sanitized(pid):
-    with open(f"/proc/{pid}/maps", encoding="utf-8") as file:
-        return re.search("lib[at]san", file.read()) is not None
 
 
 class Case(unittest.TestCase):
@@ -42,7 +36,7 @@ class Case(unittest.TestCase):
         cls.addClassCleanup(cls.server.kill)
         cls.server.start()
         cls.task = cls.server.create("noop")
-        cls.sanitized = sanitized(cls.server.process.pid)
+        cls.sanitized = sanitized()
 
     @classmethod
     def tearDownClass(cls):

@@ -15,7 +15,7 @@ import unittest
 
 from lib import apps, tokens
 from lib.provider import Provider, wait_for_keys
-from lib.server import SOURCE, Server, run, wait_until
+from lib.server import SOURCE, Server, run, sanitized, wait_until
 
 ME = "/api/v1/auth/me/"
 
@@ -161,7 +161,7 @@ class Strangers(SsoCase):
         statuses = []
 
         def knock(part):
-            for n in range(part, 10000, 8):
+            for n in range(part, 1000 if sanitized() else 10000, 8):
                 statuses.append(self.me(with_header(token, kid=f"bogus-{n}")).status)
             self.server.client.close()
 

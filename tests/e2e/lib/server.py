@@ -1,7 +1,9 @@
 """A real bailiff in a folder of its own: certificates, keys, configuration, tokens, the process, its log and its audit table."""
 
+import fcntl
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -24,6 +26,12 @@ ISSUER = "https://localhost/bailiff-test"
 ROLES = ("TAIPY_READER", "TAIPY_EDITOR", "TAIPY_EXECUTOR", "TAIPY_ADMIN")
 PATIENCE_S = 60  # generous: sanitizers, and a machine that does other things too
 SANITIZER_REPORTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:")
+
+
+def sanitized():
+    """Whether the program was built with sanitizers: large counts prove nothing more there, and take long."""
+    with open(PROGRAM, "rb") as file:
+        return re.search(b"lib[at]san", file.read()) is not None
 
 
 def wait_until(condition, what, timeout_s=PATIENCE_S):
@@ -83,6 +91,31 @@ def merge(base, changes):
     return merged
 
 
+def copy_credentials(into):
+    """Certificates and keys that all tests of this build share: made by the first of today's that comes by."""
+    folder = os.path.join(os.path.dirname(PROGRAM), "e2e-credentials")
+    with open(folder + ".lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.isdir(folder) and time.time() - os.stat(folder).st_mtime > 86400:
+            shutil.rmtree(folder)
+        if not os.path.isdir(folder):
+            making = tempfile.mkdtemp(prefix="e2e-credentials-", dir=os.path.dirname(PROGRAM))
+            make_credentials(making)
+            os.rename(making, folder)
+        for name in os.listdir(folder):
+            shutil.copy2(os.path.join(folder, name), os.path.join(into, name))
+
+
+def make_credentials(folder):
+    def at(name):
+        return os.path.join(folder, name)
+
+    run([os.path.join(SOURCE, "certs", "make-dev"), "--dir", folder])
+    run([PROGRAM, "token", "keygen", "--private", at("signing-key.pem"), "--jwks", at("signing-jwks.json")])
+    run(["openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", at("rs-key.pem")])
+    run(["openssl", "pkey", "-in", at("rs-key.pem"), "-pubout", "-out", at("rs-public.pem")])
+
+
 class Server:
     """Folders: `folder` holds everything; `data` below it is the server's."""
 
@@ -107,12 +140,9 @@ class Server:
     # -- preparing --
 
     def _make_credentials(self):
-        run([os.path.join(SOURCE, "certs", "make-dev"), "--dir", self.folder])
-        run([PROGRAM, "token", "keygen", "--private", self.path("signing-key.pem"), "--jwks", self.path("signing-jwks.json")])
+        copy_credentials(self.folder)
         self.secret = os.urandom(47) + b"."  # a newline at its end would be taken for the file's own
         self.write_secret("hs.secret", self.secret)
-        run(["openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self.path("rs-key.pem")])
-        run(["openssl", "pkey", "-in", self.path("rs-key.pem"), "-pubout", "-out", self.path("rs-public.pem")])
         shutil.copy(os.path.join(SOURCE, "policies", "roles.yaml"), self.path("roles.yaml"))
 
     def write_secret(self, name, data):
