@@ -169,9 +169,23 @@ static void send_piece(struct server_exchange *e, bool final)
     h2o_iovec_t buf = h2o_iovec_init(e->piece.data, e->piece.len);
 
     e->sent += e->piece.len;
+    e->begun = true;
     e->complete = final;
     expect_reader(e);
     h2o_send(e->req, &buf, e->piece.len > 0 ? 1 : 0, final ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
+}
+
+/* The head alone: whoever follows what is silent knows that it is followed. h2o_send would keep it back with a piece of nothing, for
+ * between ostreams (the encoder of chunks) that is passed over; the last one, HTTP/1's own, writes the head all the same. */
+static void send_head(struct server_exchange *e)
+{
+    h2o_ostream_t *last = e->req->_ostr_top;
+
+    while (last->next)
+        last = last->next;
+    e->begun = true;
+    expect_reader(e);
+    last->do_send(last, e->req, NULL, 0, H2O_SEND_STATE_IN_PROGRESS);
 }
 
 /* Pulls until there is something to send or to say. */
@@ -227,12 +241,16 @@ static void source_send(struct server_exchange *e)
         send_piece(e, true);
         return;
     }
-    if (e->piece.len > 0) { /* libh2o keeps the head until then */
+    if (e->piece.len > 0) {
         send_piece(e, false);
         return;
     }
     if (client_is_gone(e->connection)) {
         answer_abort(e);
+        return;
+    }
+    if (!e->begun && !e->connection->http2) {
+        send_head(e);
         return;
     }
     wait_for_source(e);

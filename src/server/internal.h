@@ -192,6 +192,7 @@ struct server_exchange {
     struct connection *connection;
     bool answered;       /* libh2o has the response */
     bool complete;       /* it has the last byte */
+    bool begun;          /* its head went out */
     size_t sent;         /* of the body */
     struct text piece;   /* what it is sending: stays until it asks for more */
     struct ticket *turn; /* while its next piece waits for the loop's next turn */
