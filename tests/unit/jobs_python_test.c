@@ -424,6 +424,8 @@ static void readers_take_turns(void **state)
     for (size_t i = 0; i < SHARE; i++)
         assert_true(read_as(kit, slow, "greedy", NULL, &greedy[i], &fault));
     assert_false(read_as(kit, slow, "greedy", NULL, &again, &fault));
+    ticket_complete(again.ticket); /* it was not taken over */
+    waiter_await(&again);
     waiter_done(&again);
     assert_int_equal(fault.kind, FAULT_TOO_MANY);
     assert_int_equal(fault.retry_after_s, 1);
