@@ -8,7 +8,7 @@ import time
 import unittest
 
 from lib import apps
-from lib.server import ServerCase, processes_of, wait_until
+from lib.server import ServerCase, fork_for_vfork, processes_of, wait_until
 
 
 class Functions(ServerCase):
@@ -292,6 +292,8 @@ class Commands(ServerCase):
         for task, remedy in (("not_executable", "chmod a+x"), ("shapeless", "#!/bin/sh"), ("foreign", "the interpreter")):
             _, job = self.server.run_task(task)
             self.assertEqual(job["status"], "FAILED", job)
+            if fork_for_vfork() and task != "not_executable":  # which is seen before
+                continue
             self.assertIn(f"/{task}.sh cannot be started: ", job["error"])
             self.assertIn(remedy, job["error"])
 

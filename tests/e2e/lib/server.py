@@ -25,7 +25,14 @@ SOAK = bool(os.environ.get("BAILIFF_SOAK"))
 ISSUER = "https://localhost/bailiff-test"
 ROLES = ("TAIPY_READER", "TAIPY_EDITOR", "TAIPY_EXECUTOR", "TAIPY_ADMIN")
 PATIENCE_S = 60  # generous: sanitizers, and a machine that does other things too
+TOKEN_RENEWAL_S = 1800
 SANITIZER_REPORTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:")
+
+
+def fork_for_vfork():
+    """ThreadSanitizer forks where the program says vfork: what the child writes into its parent's memory does not arrive."""
+    with open(PROGRAM, "rb") as file:
+        return b"libtsan" in file.read()
 
 
 def sanitized():
@@ -190,11 +197,13 @@ class Server:
             file.write(yamltext.dump(self.settings) + "\n")
 
     def token(self, role="TAIPY_ADMIN", subject=None):
-        """A token of `bailiff token issue`, made once."""
-        key = (role, subject)
-        if key not in self._tokens:
-            self._tokens[key] = self.issue("--sub", subject or "test-" + role.lower(), "--role", role)
-        return self._tokens[key]
+        """A token of `bailiff token issue`; it is valid for an hour, and made anew after half of one."""
+        key, now = (role, subject), time.monotonic()
+        made, token = self._tokens.get(key, (0, None))
+        if token is None or now - made > TOKEN_RENEWAL_S:
+            token = self.issue("--sub", subject or "test-" + role.lower(), "--role", role)
+            self._tokens[key] = now, token
+        return token
 
     def issue(self, *arguments):
         return run([PROGRAM, "token", "issue", "--config", self.config, *arguments]).strip()
