@@ -112,7 +112,8 @@ class WhoIsLetIn(CertificateCase):
             self.refused(self.client("required", None, version))
             self.assertEqual(self.client("optional", None, version).request("GET", "/livez").status, 200)
         seen = wait_until(lambda: len(self.logged("tls.client_refused")) >= 3 and self.logged("tls.client_refused"), "refusals are logged")
-        self.assertTrue(all(line["kind"] == "client certificate" and line["reason"] for line in seen), seen)
+        self.assertEqual({line["kind"] for line in seen}, {"client certificate"})
+        self.assertTrue(all(line.get("reason") or line.get("more") for line in seen), seen)  # what was too much for a second is counted
         self.assertTrue(os.path.isdir(folder))
 
     def test_an_expired_one(self):

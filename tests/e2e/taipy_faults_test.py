@@ -199,9 +199,7 @@ class Jobs(Fault):
     def test_a_killed_worker_wipes_all_entities(self):
         _, job_id = self.server.run_gated()
         before = len(self.get("tasks/")["results"]), len(self.get("datanodes/")["results"])
-        workers = self.workers()
-        self.assertTrue(workers, "a worker runs")
-        for pid in workers:
+        for pid in wait_until(self.workers, "a worker runs"):  # it is RUNNING before there is one
             os.kill(pid, 9)
         self.server.open_gate()
         self.assertEqual(self.server.wait_job(job_id)["status"], "FAILED")  # its process was killed: that is its own end
