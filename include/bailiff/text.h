@@ -81,4 +81,15 @@ bool text_is_identifier(struct span s);     /* [A-Za-z_][A-Za-z0-9_]*, at most 1
 const char *text_nearest(const char *wanted, const char *const *names,
                          size_t count); /* "did you mean"; NULL if none is near */
 
+/* FNV-1a over one piece after the other; begins with HASH_BEGIN. For what no stranger gains by making collide. */
+#define HASH_BEGIN UINT64_C(14695981039346656037)
+static inline uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
+{
+    const uint8_t *bytes = data;
+
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
 #endif

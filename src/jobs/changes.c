@@ -40,18 +40,18 @@ void transition_submit(struct jobs *jobs, struct change *change, void *subject,
     change->done_arg = transition;
     change->next = NULL;
     jobs->in_flight++;
+    if (!jobs->changes)
+        jobs->changes_us = clock_mono_us();
     *(jobs->changes ? jobs->changes_end : &jobs->changes) = change;
     jobs->changes_end = &change->next;
 }
 
 /* A transaction of eight changes costs little more than one of a single change. Where short attempts end one after the other, the first
  * waits for the next; one that runs alone, or beside long ones, waits for nobody. */
-static bool company_comes(struct jobs *jobs, int64_t now_us)
+static bool company_comes(const struct jobs *jobs, int64_t now_us)
 {
     unsigned young = 0;
 
-    if (jobs->changes_us == 0)
-        jobs->changes_us = now_us;
     if (jobs->stopping || now_us - jobs->changes_us >= COMPANY_WAIT_US)
         return false;
     for (const struct attempt *attempt = jobs->attempts; attempt; attempt = attempt->next)
@@ -67,7 +67,6 @@ void transitions_flush(struct jobs *jobs)
     if (first && company_comes(jobs, clock_mono_us()))
         return;
     jobs->changes = NULL;
-    jobs->changes_us = 0;
     if (!first || store_submit_all(jobs->store, first, &fault))
         return;
     while (first) {

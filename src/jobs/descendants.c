@@ -63,16 +63,26 @@ static bool stat_parse(const char *text, struct process *ret_process)
     return true;
 }
 
-static bool process_look(struct census *census, pid_t pid, struct process *ret_process)
+/* The beginning of what the kernel says of the process, as text. */
+static bool process_read(struct census *census, pid_t pid, const char *name, char *ret_text, size_t size)
 {
-    char path[32], content[1024];
+    char path[32];
 
-    snprintf(path, sizeof path, "%d/stat", (int)pid);
+    snprintf(path, sizeof path, "%d/%s", (int)pid, name);
     own(closep) int fd = openat(dirfd(census->proc), path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, content, sizeof content - 1);
+    ssize_t len = fd < 0 ? -1 : read(fd, ret_text, size - 1);
     if (len <= 0)
         return false;
-    content[len] = '\0';
+    ret_text[len] = '\0';
+    return true;
+}
+
+static bool process_look(struct census *census, pid_t pid, struct process *ret_process)
+{
+    char content[1024];
+
+    if (!process_read(census, pid, "stat", content, sizeof content))
+        return false;
     *ret_process = (struct process){.pid = pid};
     return stat_parse(content, ret_process);
 }
@@ -199,15 +209,11 @@ static bool is_marked_by_environment(struct census *census, pid_t pid, const cha
 /* "Max file locks            soft                 hard                 locks" */
 static bool is_marked_by_limit(struct census *census, pid_t pid, uint64_t mark)
 {
-    char path[32], content[4096];
+    char content[4096];
     unsigned long long hard;
 
-    snprintf(path, sizeof path, "%d/limits", (int)pid);
-    own(closep) int fd = openat(dirfd(census->proc), path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, content, sizeof content - 1);
-    if (len <= 0)
+    if (!process_read(census, pid, "limits", content, sizeof content))
         return false;
-    content[len] = '\0';
     const char *line = strstr(content, "\nMax file locks ");
     return line && sscanf(line + strlen("\nMax file locks "), " %*s %llu", &hard) == 1 && hard == mark &&
            kill(pid, 0) == 0; /* of our own user */
@@ -221,8 +227,7 @@ size_t census_kill_marked(struct census *census, const char *entry, uint64_t mar
     for (size_t i = 0; i < census->count; i++) {
         struct process *process = &census->list[i];
         if (process->dead || process->pid == getpid() ||
-            (!is_marked_by_limit(census, process->pid, mark) &&
-             !is_marked_by_environment(census, process->pid, entry)))
+            (!is_marked_by_limit(census, process->pid, mark) && !is_marked_by_environment(census, process->pid, entry)))
             continue;
         found++;
         process_signal(census, process, SIGKILL);

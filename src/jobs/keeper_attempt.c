@@ -42,11 +42,7 @@ static void conclude_kind(struct keeper *keeper, const char *kind, const char *e
 /* The job's byte of the lock file. Two jobs that met there would only wait for each other. */
 static off_t lock_place(const char *job)
 {
-    uint64_t hash = 14695981039346656037u;
-
-    for (const char *c = job; *c; c++)
-        hash = (hash ^ (uint8_t)*c) * 1099511628211u;
-    return (off_t)(hash >> 2);
+    return (off_t)(hash_bytes(HASH_BEGIN, job, strlen(job)) >> 2);
 }
 
 static bool lock_set(struct keeper *keeper, short type)

@@ -91,15 +91,14 @@ static bool read_manifest(struct jobs *jobs, struct manifest **ret_manifest, str
 static bool fingerprint(int fd, uint64_t *ret_hash)
 {
     own(freep) char *piece = xmalloc(KIB(64));
-    uint64_t hash = 14695981039346656037u;
+    uint64_t hash = HASH_BEGIN;
 
     if (lseek(fd, 0, SEEK_SET) < 0)
         return false;
     for (ssize_t got; (got = read(fd, piece, KIB(64))) != 0;) {
         if (got < 0)
             return false;
-        for (ssize_t i = 0; i < got; i++)
-            hash = (hash ^ (uint8_t)piece[i]) * 1099511628211u;
+        hash = hash_bytes(hash, piece, (size_t)got);
     }
     *ret_hash = hash;
     return true;

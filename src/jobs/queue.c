@@ -147,19 +147,9 @@ static void lane_exit(struct lane *lane)
 
 /* ---- gates and lanes ---- */
 
-static uint64_t hash_of(const void *data, size_t len)
-{
-    const uint8_t *bytes = data;
-    uint64_t hash = UINT64_C(14695981039346656037);
-
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
-    return hash;
-}
-
 static struct gate *gate_find(struct queue *queue, const char *name, unsigned limit)
 {
-    uint64_t hash = hash_of(name, strlen(name));
+    uint64_t hash = hash_bytes(HASH_BEGIN, name, strlen(name));
     struct gate **bucket = &queue->gates[hash % BUCKETS];
 
     for (struct gate *gate = *bucket; gate; gate = gate->next)
@@ -198,7 +188,7 @@ static struct gate *gate_of_submitter(struct queue *queue, const uint8_t *submit
 
 static size_t lane_bucket(struct gate *const gates[2])
 {
-    return hash_of(gates, 2 * sizeof *gates) % BUCKETS;
+    return hash_bytes(HASH_BEGIN, gates, 2 * sizeof *gates) % BUCKETS;
 }
 
 static struct lane *lane_find(struct queue *queue, const struct queue_entry *entry)

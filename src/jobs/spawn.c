@@ -32,7 +32,8 @@ static void child_become(const struct spawn *spawn, pid_t parent, volatile int *
     sigemptyset(&none);
     setsid();
     if (spawn->scope >= 0)
-        syscall(SYS_landlock_restrict_self, spawn->scope, 0U); /* it fails only where users' code has more limits than the kernel counts */
+        /* It fails only beneath more scopes than the kernel counts. */
+        syscall(SYS_landlock_restrict_self, spawn->scope, 0U);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && dup2(spawn->null, 0) == 0 &&
         dup2(spawn->output, 1) == 1 && dup2(spawn->output, 2) == 2 &&
         (spawn->socket < 0 || dup2(spawn->socket, 3) == 3) &&
@@ -115,11 +116,7 @@ bool spawn_confine(struct fault *fault)
 
 uint64_t spawn_mark(const char *work)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
-
-    for (const char *c = work; *c; c++)
-        hash = (hash ^ (uint8_t)*c) * UINT64_C(1099511628211);
-    return UINT64_C(1) << 61 | hash >> 3; /* nobody's choice, and never "unlimited" */
+    return UINT64_C(1) << 61 | hash_bytes(HASH_BEGIN, work, strlen(work)) >> 3; /* nobody's choice, and never "unlimited" */
 }
 
 void spawn_set_mark(const char *work)

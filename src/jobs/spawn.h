@@ -29,7 +29,8 @@ int spawn_scope_open(void);
 /* What tells the processes of a work folder from all others, whatever becomes of their environment: the hard limit of file locks, which
  * Linux has not heeded since 2.4, children inherit, and nobody without privileges can raise. */
 uint64_t spawn_mark(const char *work);
-void spawn_set_mark(const char *work); /* of this process, and so of its children; not where the limit is lower already */
+/* Of this process, and so of its children; not where the limit is lower already. */
+void spawn_set_mark(const char *work);
 
 /* ---- argument and environment lists, NULL-terminated ---- */
 struct strings {

@@ -14,8 +14,8 @@
 #include "jobs/queue.h"
 
 enum {
-    BACKLOG_MAX = 64, /* attempts that have ended and are not stored yet, beyond those that run */
-    READS_MAX = 64,   /* data nodes being read */
+    BACKLOG_MAX = 64,                 /* attempts that have ended and are not stored yet, beyond those that run */
+    READS_MAX = 64,                   /* data nodes being read */
     READS_OF_ONE_MAX = READS_MAX / 2, /* by one reader: another finds a place */
     PUBLISH_AT_ONCE = 16,
     OLD_FILES_MAX = 65536, /* beyond it they are found at the next start */
@@ -149,7 +149,7 @@ struct jobs {
     struct mover *mover;
     unsigned in_flight;                    /* changes and moves whose completion will come to the inbox */
     struct change *changes, **changes_end; /* not yet with the store */
-    int64_t changes_us;                    /* since when the first of them has waited; 0: there is none */
+    int64_t changes_us;                    /* since when the first of them has waited */
 
     struct attempt *attempts;
     unsigned attempt_count, occupied;

@@ -244,6 +244,15 @@ static void test_arena_texts(void **state)
     assert_int_equal(strlen(arena_printf(&a, "%20000d", 4)), 20000);
 }
 
+/* Vectors of draft-eastlake-fnv: names on the disk are made of it. */
+static void test_hash(void **state)
+{
+    assert_int_equal(hash_bytes(HASH_BEGIN, "", 0), UINT64_C(0xcbf29ce484222325));
+    assert_int_equal(hash_bytes(HASH_BEGIN, "a", 1), UINT64_C(0xaf63dc4c8601ec8c));
+    assert_int_equal(hash_bytes(HASH_BEGIN, "foobar", 6), UINT64_C(0x85944171f73967e8));
+    assert_int_equal(hash_bytes(hash_bytes(HASH_BEGIN, "foo", 3), "bar", 3), UINT64_C(0x85944171f73967e8));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_the_nearest_name),
         cmocka_unit_test(test_arena_pieces_are_apart_zeroed_and_aligned),
         cmocka_unit_test(test_arena_texts),
+        cmocka_unit_test(test_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -228,12 +228,9 @@ static void a_killed_server_loses_nothing(void **state)
     assert_false(kit_exists(kit_path(kit, "overlap")));
 }
 
-/* Everything at once: only the job itself survives, in a session of its own. */
-static void leftovers_are_ended_before_anything_begins_again(void **state)
+/* Kills everything at once: only the job itself survives, in a session of its own. */
+static void leftovers_do_not_run_beside_the_next(struct kit *kit)
 {
-    struct kit *kit = *state;
-
-    add_guarded(kit);
     kit_start(kit);
     const char *id = kit_submit(kit, "guarded");
     await_runs(kit, 1);
@@ -247,6 +244,14 @@ static void leftovers_are_ended_before_anything_begins_again(void **state)
     assert_false(kit_exists(kit_path(kit, "overlap")));
 }
 
+static void leftovers_are_ended_before_anything_begins_again(void **state)
+{
+    struct kit *kit = *state;
+
+    add_guarded(kit);
+    leftovers_do_not_run_beside_the_next(kit);
+}
+
 /* And with an environment of its own. */
 static void leftovers_with_another_environment_are_ended_too(void **state)
 {
@@ -257,24 +262,14 @@ static void leftovers_with_another_environment_are_ended_too(void **state)
     kit_add_command(kit, "guarded",
                     arena_printf(&kit->arena, "env -i /bin/sh -c 'PATH=/usr/bin:/bin; . %s'; exit $?",
                                  kit_path(kit, "guarded.sh")));
-    kit_start(kit);
-    const char *id = kit_submit(kit, "guarded");
-    await_runs(kit, 1);
-    pid_t runner = runner_pid(kit), keeper = keeper_pid(kit);
-    kill(keeper, SIGSTOP);
-    kill(runner, SIGKILL);
-    kill(keeper, SIGKILL);
-    await_runs(kit, 2);
-    kit_write(kit, "go", "");
-    kit_await(kit, id, JOB_COMPLETED);
-    assert_false(kit_exists(kit_path(kit, "overlap")));
+    leftovers_do_not_run_beside_the_next(kit);
 }
 
 static void a_stopped_runner_is_given_up(void **state)
 {
     struct kit *kit = *state;
 
-    kit->options.silence_max_ms = 500;
+    kit->options.silence_max_ms = 2000; /* a busy machine may need some of it to answer */
     add_guarded(kit);
     kit_start(kit);
     const char *id = kit_submit(kit, "guarded");
