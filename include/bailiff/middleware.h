@@ -12,7 +12,7 @@ enum flow peer_limits_enter(struct exchange *x); /* requests and refusals by add
 enum flow authn_enter(struct exchange *x);       /* bearer token → identity; RFC 6750 */
 /* By the policy and keys that are in force now: is its token still good, and may it do what it was let in for? */
 must_check bool authn_still_allows(const struct exchange *x);
-enum flow quota_enter(struct exchange *x);       /* by issuer and subject */
+enum flow quota_enter(struct exchange *x); /* by issuer and subject */
 void quota_done(struct exchange *x);
 enum flow authz_enter(struct exchange *x);  /* permission → decision and scope */
 enum flow body_enter(struct exchange *x);   /* limit and content type of the row */

@@ -42,7 +42,7 @@ struct server_options {
     unsigned head_timeout_ms, body_timeout_ms; /* from their first byte to their last */
     unsigned write_timeout_ms;                 /* for a client to take a piece of an answer (16 to 64 KiB) */
     unsigned drain_timeout_ms;
-    uint64_t memory_budget;                        /* for connections and bodies together: see server_memory_needed */
+    uint64_t memory_budget; /* for connections and bodies together: see server_memory_needed */
     /* Of it, what bodies of one address (IPv6: /64) may take together; 0: an eighth of what it has for bodies. Trusted proxies have no
      * share of their own: each of their clients has one. */
     uint64_t bodies_per_address_max;

@@ -5,8 +5,8 @@
 #include "bailiff/handlers.h"
 #include "handlers/entity.h"
 #include "handlers/resource.h"
-#include "handlers/watch.h"
 #include "handlers/submission.h"
+#include "handlers/watch.h"
 
 static bool step(struct store_reader *reader, const struct scope *scope, const struct list_query *query,
                  struct list_position *position, size_t rows_max, struct arena *arena, void *ret_rows,

@@ -129,8 +129,8 @@ struct loop {
 /* Whose a connection or a request is, for log, audit and limits. */
 struct client {
     char address[INET6_ADDRSTRLEN];
-    struct ip ip; /* the same, unless it is a Unix socket's */
-    bool own; /* one client's: neither a trusted proxy's, whose clients are many, nor a Unix socket's */
+    struct ip ip;   /* the same, unless it is a Unix socket's */
+    bool own;       /* one client's: neither a trusted proxy's, whose clients are many, nor a Unix socket's */
     bool forwarded; /* a proxy speaks for it: what proves the proxy's identity does not prove the client's */
 };
 
@@ -171,8 +171,8 @@ struct connection {
     struct client refusal_client;
     enum server_refusal refusal;
     /* HTTP/2: */
-    unsigned resets;               /* streams aborted */
-    h2o_linklist_t bodies;         /* that are on their way */
+    unsigned resets;                 /* streams aborted */
+    h2o_linklist_t bodies;           /* that are on their way */
     const struct objection *to_body; /* of the request whose head was just read */
     /* Where clients have certificates: */
     SSL *ssl;                        /* the socket's, once the handshake is done */

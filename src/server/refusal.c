@@ -110,7 +110,8 @@ static void rewriter_setup(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **s
 
     rewriter->text = refusal_render(req, req->res.status, reason);
     rewriter->super.do_send = rewriter_send;
-    refusal_record(req, &client, objection ? objection->refusal : REFUSED_PARSER, rewriter->text, req->res.status, reason);
+    refusal_record(req, &client, objection ? objection->refusal : REFUSED_PARSER, rewriter->text, req->res.status,
+                   reason);
     memset(&req->res.headers, 0, sizeof(req->res.headers));
     refusal_headers(req, rewriter->text);
     req->res.reason = status_reason(req->res.status);

@@ -140,10 +140,11 @@ static bool check_options(struct server *server, struct fault *fault)
                          "limits.connections.",
                          o->connections_max, (unsigned long long)((needed + MIB(1) - 1) / MIB(1)));
     if (o->bodies_per_address_max > 0 && o->bodies_per_address_max < server_bodies_per_address_least(o->body_max))
-        return fault_set(fault, FAULT_INVALID,
-                         "limits.address.bodies is too small: one body of the largest size takes %llu KiB. Raise it, or "
-                         "lower limits.body.",
-                         (unsigned long long)(server_bodies_per_address_least(o->body_max) / KIB(1)));
+        return fault_set(
+            fault, FAULT_INVALID,
+            "limits.address.bodies is too small: one body of the largest size takes %llu KiB. Raise it, or "
+            "lower limits.body.",
+            (unsigned long long)(server_bodies_per_address_least(o->body_max) / KIB(1)));
     server->bodies_max = o->memory_budget - server_memory_needed(o->connections_max, 0);
     server->bodies = tally_new(budget_share_of_address(server));
     return trusted_proxies_read(o->trusted_proxies, o->trusted_proxy_count, &server->trusted, fault);

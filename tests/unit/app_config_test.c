@@ -155,8 +155,8 @@ static void test_proxies_and_memory_are_checked(void **state)
     assert_null(strstr(said, "memory_budget"));
     assert_non_null(strstr(said, "bailiff.yaml:10: limits.address.refusals_burst limits nothing with "
                                  "refusals_per_minute: 0; set that too."));
-    assert_non_null(
-        strstr(said, "bailiff.yaml:10: limits.address.bodies is too small: one body of the largest size takes 128 KiB"));
+    assert_non_null(strstr(
+        said, "bailiff.yaml:10: limits.address.bodies is too small: one body of the largest size takes 128 KiB"));
     folder_write(&f, "bailiff.yaml", bad, 0600);
     own(freep) char *more = complaints(path, CONFIG_TEXT, f.path);
     assert_non_null(

@@ -196,10 +196,8 @@ static void what_cannot_be_written_stays_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_come_while_the_flood_goes_on),
-        cmocka_unit_test(long_names_are_told_apart),
-        cmocka_unit_test(addresses_do_not_fill_the_disk),
-        cmocka_unit_test(who_has_a_name_is_named),
+        cmocka_unit_test(counts_come_while_the_flood_goes_on),  cmocka_unit_test(long_names_are_told_apart),
+        cmocka_unit_test(addresses_do_not_fill_the_disk),       cmocka_unit_test(who_has_a_name_is_named),
         cmocka_unit_test(what_cannot_be_written_stays_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,8 +201,7 @@ static void a_whole_body_takes_its_length(void **state)
 
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
         fds[i] = connect_to(server_port(server, 0));
-        send_text(fds[i],
-                  "POST /wait HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+        send_text(fds[i], "POST /wait HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
         eventually(waiting() == (int)i + 1);
         assert_int_equal(counters(server).body_bytes, (i + 1) * 10);
     }
@@ -223,7 +222,8 @@ static void a_share_that_holds_no_body_is_refused(void **state)
 
     options.bodies_per_address_max = 2 * BODY_MAX - 1;
     assert_false(server_start(&options, &server, &fault));
-    assert_non_null(strstr(fault.message, "limits.address.bodies is too small: one body of the largest size takes 128 KiB"));
+    assert_non_null(
+        strstr(fault.message, "limits.address.bodies is too small: one body of the largest size takes 128 KiB"));
 }
 
 static void a_budget_that_cannot_work_is_refused(void **state)

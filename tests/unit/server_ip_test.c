@@ -323,8 +323,7 @@ int main(void)
         cmocka_unit_test(addresses_have_one_spelling),     cmocka_unit_test(clients_are_grouped),
         cmocka_unit_test(ranges_hold_what_they_say),       cmocka_unit_test(the_rightmost_stranger_is_the_client),
         cmocka_unit_test(proxy_headers_are_read_strictly), cmocka_unit_test(each_key_has_its_share),
-        cmocka_unit_test(a_share_may_be_of_amounts),
-        cmocka_unit_test(threads_share_a_tally),
+        cmocka_unit_test(a_share_may_be_of_amounts),       cmocka_unit_test(threads_share_a_tally),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
