@@ -47,6 +47,7 @@ THIRD_PARTY = [
     (r"jwt\.h|argon2\.h|ldap\.h|lber\.h|curl/.+\.h", {"auth"}),
     (r"libfyaml\.h", {"policy", "app"}),
     (r"jansson\.h", {"include/bailiff/json.h"}),
+    (r"immintrin\.h", {"src/auth/rsa_ifma.c"}),
 ]
 
 SYSTEM = re.compile(
