@@ -23,6 +23,7 @@ void key_done(struct key *key)
 {
     free(key->id);
     EVP_MD_CTX_free(key->prepared);
+    rsa_public_free(key->rsa);
     *key = (struct key){0};
 }
 
@@ -59,8 +60,11 @@ static bool prepare(struct key *key, EVP_PKEY *pkey, enum jwt_algorithm algorith
     size_t size = ok ? signature_size(pkey, a) : 0;
     if (!openssl_end(size > 0 || fault_internal(fault, "OpenSSL cannot prepare a key for %s", a->name), fault))
         return false;
-    *key = (struct key){
-        .algorithm = algorithm, .id = id ? xstrdup(id) : NULL, .signature_size = size, .prepared = give(ctx)};
+    *key = (struct key){.algorithm = algorithm,
+                        .id = id ? xstrdup(id) : NULL,
+                        .signature_size = size,
+                        .prepared = give(ctx),
+                        .rsa = algorithm == ALG_RS256 ? rsa_public_new(pkey) : NULL};
     return true;
 }
 
@@ -199,6 +203,8 @@ bool key_verify_digest(const struct key *key, EVP_PKEY_CTX *context, const uint8
 
     if (signature.len != key->signature_size)
         return refuse(fault, REFUSED_SIGNATURE);
+    if (key->rsa)
+        return rsa_public_verify(key->rsa, sha256, signature) || refuse(fault, REFUSED_SIGNATURE);
     if (algorithm_get(key->algorithm)->family == FAMILY_EC) {
         len = ecdsa_to_der(signature, der, sizeof(der), &len) ? len : 0;
         bytes = der;

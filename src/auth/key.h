@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 
 #include "auth/algorithm.h"
+#include "auth/rsa_public.h"
 
 enum {
     RSA_BITS_MIN = 2048,
@@ -18,10 +19,11 @@ enum {
 
 struct key {
     enum jwt_algorithm algorithm;
-    char *id;              /* kid, or NULL */
-    bool any_id;           /* configured without a kid: fits tokens of any */
-    size_t signature_size; /* the only one that this key makes */
-    EVP_MD_CTX *prepared;  /* never changed after it was made */
+    char *id;               /* kid, or NULL */
+    bool any_id;            /* configured without a kid: fits tokens of any */
+    size_t signature_size;  /* the only one that this key makes */
+    EVP_MD_CTX *prepared;   /* never changed after it was made */
+    struct rsa_public *rsa; /* RS256 without OpenSSL; NULL: not this key, or not on this machine */
 };
 
 /* Which algorithms a key may be used with. */
@@ -51,7 +53,7 @@ must_check bool key_verify(const struct key *key, struct span input, struct span
 
 /* For keys that sign SHA-256 digests: a context of the caller's, for one thread at a time. NULL: not such a key, or no memory. */
 EVP_PKEY_CTX *key_digest_context(const struct key *key);
-/* key_verify with the digest of the input in its place. */
+/* key_verify with the digest of the input in its place. A key that has `rsa` needs no context. */
 must_check bool key_verify_digest(const struct key *key, EVP_PKEY_CTX *context, const uint8_t sha256[static 32],
                                   struct span signature, struct fault *fault);
 

@@ -2,7 +2,7 @@
  *
  * Copying a key's prepared context for a signature costs OpenSSL a dozen counters that all threads share, and the digest of
  * what was signed is known to the token cache already. So each cache keeps, for the keys that it meets, a context that judges
- * digests one after the other. */
+ * digests one after the other. Keys that we judge ourselves (auth/rsa_public.h) need none. */
 #ifndef AUTH_KEY_BENCH_H
 #define AUTH_KEY_BENCH_H
 
