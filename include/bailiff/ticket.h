@@ -19,6 +19,9 @@ struct inbox;
 struct inbox *inbox_new(void (*wake)(void *arg), void *arg);
 void inbox_free(struct inbox *inbox);                        /* must be empty, nobody posts any more */
 void inbox_post(struct inbox *inbox, struct parcel *parcel); /* any thread; order of posts is kept */
+/* Between the two, what this thread posts is kept back: whoever is woken then finds all of it, and is woken once. Not nested. */
+void inboxes_hold(void);
+void inboxes_release(void);
 size_t inbox_drain(struct inbox *inbox); /* owner's thread; delivers all there is at entry; returns how many */
 
 struct ticket;

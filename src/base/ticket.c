@@ -1,5 +1,6 @@
 /* Inboxes and tickets. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "bailiff/ticket.h"
@@ -7,6 +8,7 @@
 struct inbox {
     pthread_mutex_t mutex;
     struct parcel *first, **last;
+    atomic_uint posting; /* threads that may still wake the owner */
     void (*wake)(void *arg);
     void *arg;
 };
@@ -26,21 +28,74 @@ void inbox_free(struct inbox *inbox)
 {
     if (!inbox)
         return;
+    /* Whoever posted the last parcel may not be back from its wake. */
+    while (atomic_load(&inbox->posting) > 0)
+        sched_yield();
     pthread_mutex_destroy(&inbox->mutex);
     free(inbox);
 }
 
-void inbox_post(struct inbox *inbox, struct parcel *parcel)
+static void post_chain(struct inbox *inbox, struct parcel *first, struct parcel **last)
 {
-    parcel->next = NULL;
+    atomic_fetch_add(&inbox->posting, 1);
     pthread_mutex_lock(&inbox->mutex);
     bool was_empty = !inbox->first;
-    *inbox->last = parcel;
-    inbox->last = &parcel->next;
-    /* Inside the lock: once the owner has seen its last parcel it may free the inbox. */
+    *inbox->last = first;
+    inbox->last = last;
+    pthread_mutex_unlock(&inbox->mutex);
+    /* Outside the lock, on which the owner would only wait. */
     if (was_empty)
         inbox->wake(inbox->arg);
-    pthread_mutex_unlock(&inbox->mutex);
+    atomic_fetch_sub(&inbox->posting, 1);
+}
+
+/* What this thread keeps back until inboxes_release. */
+enum { HELD_MAX = 16 };
+static __thread struct {
+    bool on;
+    size_t count;
+    struct held {
+        struct inbox *inbox;
+        struct parcel *first, **last;
+    } items[HELD_MAX];
+} held;
+
+static struct held *held_for(struct inbox *inbox)
+{
+    for (size_t i = 0; i < held.count; i++)
+        if (held.items[i].inbox == inbox)
+            return &held.items[i];
+    if (!held.on || held.count == HELD_MAX)
+        return NULL;
+    struct held *item = &held.items[held.count++];
+    *item = (struct held){.inbox = inbox, .last = &item->first};
+    return item;
+}
+
+void inbox_post(struct inbox *inbox, struct parcel *parcel)
+{
+    struct held *item = held_for(inbox);
+
+    parcel->next = NULL;
+    if (!item) {
+        post_chain(inbox, parcel, &parcel->next);
+        return;
+    }
+    *item->last = parcel;
+    item->last = &parcel->next;
+}
+
+void inboxes_hold(void)
+{
+    held.on = true;
+}
+
+void inboxes_release(void)
+{
+    for (size_t i = 0; i < held.count; i++)
+        post_chain(held.items[i].inbox, held.items[i].first, held.items[i].last);
+    held.count = 0;
+    held.on = false;
 }
 
 size_t inbox_drain(struct inbox *inbox)

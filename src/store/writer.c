@@ -3,6 +3,7 @@
 
 #include "bailiff/clock.h"
 #include "bailiff/thread.h"
+#include "bailiff/ticket.h"
 #include "store/batch.h"
 #include "store/queue.h"
 #include "store/writer.h"
@@ -140,6 +141,21 @@ static void committed(struct writer *writer)
                   L_INT("behind_ms", writer->ledger.clock_back_ms));
 }
 
+/* Hands over the changes that are, or are not, of the job thread. */
+static void tell(struct change **place, bool of_jobs)
+{
+    while (*place) {
+        struct change *change = *place;
+        if ((change->class == CHANGE_JOB) != of_jobs) {
+            place = &change->next;
+            continue;
+        }
+        *place = change->next;
+        change->next = NULL;
+        change->done(change); /* takes it away */
+    }
+}
+
 static void write_batch(struct writer *writer, struct change *first)
 {
     struct fault fault = {0};
@@ -148,14 +164,13 @@ static void write_batch(struct writer *writer, struct change *first)
         committed(writer);
     else
         set_sick(writer, &fault);
+    /* The job thread first, and at once: on its own it would wake for every single one. */
+    inboxes_hold();
     if (writer->ledger.event_count > 0 && writer->on_jobs)
         writer->on_jobs(writer->on_jobs_arg, writer->ledger.events, writer->ledger.event_count);
-    while (first) {
-        struct change *change = first;
-        first = first->next; /* done takes the change away */
-        change->next = NULL;
-        change->done(change);
-    }
+    tell(&first, true);
+    inboxes_release();
+    tell(&first, false);
 }
 
 static void probe(struct writer *writer)

@@ -245,12 +245,62 @@ static void test_many_threads(void **state)
     free(waits);
 }
 
+struct note {
+    struct parcel parcel;
+    unsigned *log, value;
+};
+
+static void note_deliver(struct parcel *parcel)
+{
+    struct note *note = container_of(parcel, struct note, parcel);
+
+    *note->log = *note->log * 10 + note->value;
+}
+
+/* What is held back comes at once, in its order, with one wake for each inbox; more inboxes than can be held get theirs directly. */
+static void test_held_back(void **state)
+{
+    enum { INBOXES = 40 };
+    struct waiter w[INBOXES] = {0};
+    struct inbox *inboxes[INBOXES];
+    struct note notes[INBOXES][3];
+    unsigned logs[INBOXES] = {0}, held = 0;
+
+    for (size_t i = 0; i < INBOXES; i++)
+        inboxes[i] = inbox_new(count_wake, &w[i]);
+    inboxes_hold();
+    for (unsigned n = 0; n < 3; n++)
+        for (size_t i = 0; i < INBOXES; i++) {
+            notes[i][n] = (struct note){{.deliver = note_deliver}, &logs[i], n + 1};
+            inbox_post(inboxes[i], &notes[i][n].parcel);
+        }
+    for (size_t i = 0; i < INBOXES; i++)
+        held += w[i].wakes == 0;
+    assert_in_range(held, 2, INBOXES - 1);
+    assert_int_equal(inbox_drain(inboxes[0]), 0);
+    inboxes_release();
+    for (size_t i = 0; i < INBOXES; i++) {
+        assert_int_equal(w[i].wakes, 1);
+        assert_int_equal(inbox_drain(inboxes[i]), 3);
+        assert_int_equal(logs[i], 123);
+    }
+    inbox_post(inboxes[0], &notes[0][0].parcel); /* the hold is over */
+    assert_int_equal(w[0].wakes, 2);
+    assert_int_equal(inbox_drain(inboxes[0]), 1);
+    for (size_t i = 0; i < INBOXES; i++)
+        inbox_free(inboxes[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_completed_then_abandoned),           cmocka_unit_test(test_abandoned_then_completed),
-        cmocka_unit_test(test_abandoned_on_its_way_home),          cmocka_unit_test(test_nothing_is_fine),
-        cmocka_unit_test(test_order_and_what_is_posted_meanwhile), cmocka_unit_test(test_many_threads),
+        cmocka_unit_test(test_completed_then_abandoned),
+        cmocka_unit_test(test_abandoned_then_completed),
+        cmocka_unit_test(test_abandoned_on_its_way_home),
+        cmocka_unit_test(test_nothing_is_fine),
+        cmocka_unit_test(test_order_and_what_is_posted_meanwhile),
+        cmocka_unit_test(test_many_threads),
+        cmocka_unit_test(test_held_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
