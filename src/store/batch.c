@@ -138,8 +138,8 @@ static bool transaction_run(struct ledger *ledger, struct store_txn *txn, struct
             return false;
     if (txn->head.seq != ledger->head.seq && !seal_write(txn->db, ledger->audit_key, &txn->head, fault))
         return false;
-    return expire_answers(ledger, txn, changes, fault) && expire_events(ledger, txn, fault) &&
-           database_run(txn->db, SQL_COMMIT, fault);
+    return txn_attempts_keep(txn, fault) && expire_answers(ledger, txn, changes, fault) &&
+           expire_events(ledger, txn, fault) && database_run(txn->db, SQL_COMMIT, fault);
 }
 
 /* Returns SQLite's reason why it must be dropped. */

@@ -52,14 +52,31 @@ static bool can_skip(const struct store_txn *txn, const struct job_start *start)
     return oldest_output >= newest_input;
 }
 
-static bool next_attempt_number(struct store_txn *txn, int64_t *ret, struct fault *fault)
+static bool read_attempt_number(struct store_txn *txn, struct fault *fault)
 {
     own(query_done) struct query q = query_begin(txn->db, SQL_ATTEMPT_NUMBER);
     bool found = false;
 
-    if (!database_run(txn->db, SQL_ATTEMPT_COUNT, fault) || !query_number(&q, ret, &found, fault))
+    if (!query_number(&q, &txn->attempt_number, &found, fault))
         return false;
     return found || fault_internal(fault, "the store has lost its attempt counter");
+}
+
+static bool next_attempt_number(struct store_txn *txn, int64_t *ret, struct fault *fault)
+{
+    if (txn->attempt_number == 0 && !read_attempt_number(txn, fault))
+        return false;
+    *ret = ++txn->attempt_number;
+    return true;
+}
+
+bool txn_attempts_keep(struct store_txn *txn, struct fault *fault)
+{
+    if (txn->attempt_number == 0)
+        return true;
+    own(query_done) struct query q = query_begin(txn->db, SQL_ATTEMPT_SET);
+    query_int(&q, txn->attempt_number);
+    return query_run_one(&q, fault);
 }
 
 /* Its outputs are written, or need no writing: frees them (all, or `kept` not) and lets those go on who waited. */
@@ -211,7 +228,7 @@ static bool take_outputs(struct store_txn *txn, const struct job_end *end, int64
             ok = txn_data_node_written(txn, locked[i].data_node_seq, txn->now_ms, output->file, fault);
         }
     }
-    ok = ok && release_written(txn, job_seq, &to_publish, fault);
+    ok = ok && (count == 0 || release_written(txn, job_seq, &to_publish, fault));
     arena_done(&arena);
     return ok;
 }

@@ -79,7 +79,7 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_META_SET, "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = "         \
                     "excluded.value")                                                                                  \
     /* Asked for afterwards: what RETURNING returns is a temporary table first. */                                      \
-    X(SQL_ATTEMPT_COUNT, "UPDATE meta SET value = value + 1 WHERE name = 'attempt'")                                   \
+    X(SQL_ATTEMPT_SET, "UPDATE meta SET value = ?1 WHERE name = 'attempt'")                                            \
     X(SQL_ATTEMPT_NUMBER, "SELECT value FROM meta WHERE name = 'attempt'")                                             \
     /* ---- tasks ---- */                                                                                              \
     LIST_STATEMENTS(X, TASK, "task", TASK_COLUMNS, "config_id")                                                        \

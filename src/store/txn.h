@@ -19,6 +19,7 @@ struct store_txn {
     struct job_event *events;
     size_t event_count, event_cap;
     unsigned idempotency_ttl_s, unfinished_jobs_max;
+    int64_t attempt_number; /* the last one given; 0: none yet in this transaction */
     const char *issuer; /* of whose change is being applied; NULL: nobody's */
 };
 
@@ -73,6 +74,8 @@ enum { LOAD_RETRY_S = 5 };
 must_check bool txn_load_add(struct store_txn *txn, const char *subject, struct fault *fault);
 must_check bool txn_load_remove(struct store_txn *txn, int64_t job_seq, struct fault *fault);
 
+/* Writes down how far attempts were numbered. */
+must_check bool txn_attempts_keep(struct store_txn *txn, struct fault *fault);
 must_check bool txn_queue_open(struct store_txn *txn, struct fault *fault); /* UNAVAILABLE: it is paused (pause.c) */
 
 /* ---- jobs (transitions.c, dependents.c) ---- */
