@@ -114,6 +114,7 @@ void attempt_begin(struct jobs *jobs, struct queue_place *place)
     change->input = input;
     change->outcome = arena_alloc(&change->arena, sizeof(struct job_start));
     change->apply = start_apply;
+    jobs->starts_waiting++;
     transition_submit(jobs, change, attempt, start_finished);
 }
 

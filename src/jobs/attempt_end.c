@@ -111,6 +111,7 @@ static void submit_end(struct attempt *attempt)
     change->audit.target = arena_strdup(&change->arena, attempt->job_id);
     change->audit.detail = arena_printf(&change->arena, "{\"status\":\"%s\",\"attempt\":%d}",
                                         job_status_name(attempt->end.status), attempt->end.attempt);
+    attempt->jobs->ends_waiting++;
     transition_submit(attempt->jobs, change, attempt, end_finished);
 }
 

@@ -3,8 +3,8 @@
 #include "bailiff/clock.h"
 #include "jobs/thread.h"
 
-/* Of group commit: how many attempts must be about to end, which is to say, have begun so shortly ago; and how long a change waits for them at
- * most. */
+/* Of group commit: how many attempts must be about to end, which is to say, begin just now or have begun so shortly ago; and how long an end
+ * waits for them at most. */
 enum { COMPANY_MIN = 3, COMPANY_AGE_MS = 8, COMPANY_WAIT_US = 2000 };
 
 static void transition_deliver(struct parcel *parcel)
@@ -47,16 +47,19 @@ void transition_submit(struct jobs *jobs, struct change *change, void *subject,
 }
 
 /* A transaction of eight changes costs little more than one of a single change. Where short attempts end one after the other, the first
- * waits for the next; one that runs alone, or beside long ones, waits for nobody. */
+ * waits for others, until as many have ended as are still to: so one half is written while the other half runs, and neither the disk nor the
+ * processors wait. An attempt that runs alone, or beside long ones, waits for nobody. */
 static bool company_comes(const struct jobs *jobs, int64_t now_us)
 {
-    unsigned young = 0;
+    unsigned coming = 0;
 
-    if (jobs->stopping || now_us - jobs->changes_us >= COMPANY_WAIT_US)
+    if (jobs->stopping || jobs->ends_waiting == 0 || now_us - jobs->changes_us >= COMPANY_WAIT_US)
         return false;
     for (const struct attempt *attempt = jobs->attempts; attempt; attempt = attempt->next)
-        young += attempt->phase == PHASE_RUNNING && attempt->started_ms + COMPANY_AGE_MS > now_us / 1000;
-    return young >= COMPANY_MIN;
+        coming += attempt->phase == PHASE_STARTING ||
+                  (attempt->phase == PHASE_RUNNING && attempt->started_ms + COMPANY_AGE_MS > now_us / 1000);
+    coming -= jobs->starts_waiting;
+    return coming >= COMPANY_MIN && jobs->ends_waiting < coming;
 }
 
 void transitions_flush(struct jobs *jobs)
@@ -67,6 +70,7 @@ void transitions_flush(struct jobs *jobs)
     if (first && company_comes(jobs, clock_mono_us()))
         return;
     jobs->changes = NULL;
+    jobs->starts_waiting = jobs->ends_waiting = 0;
     if (!first || store_submit_all(jobs->store, first, &fault))
         return;
     while (first) {

@@ -150,6 +150,7 @@ struct jobs {
     unsigned in_flight;                    /* changes and moves whose completion will come to the inbox */
     struct change *changes, **changes_end; /* not yet with the store */
     int64_t changes_us;                    /* since when the first of them has waited */
+    unsigned starts_waiting, ends_waiting; /* how many of them are attempts' */
 
     struct attempt *attempts;
     unsigned attempt_count, occupied;
