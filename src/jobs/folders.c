@@ -8,7 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { REMOVED_AT_ONCE_MAX = 16 }; /* of a folder that is to be used again; fuller ones are the trash's */
+#include "bailiff/clock.h"
+
+enum {
+    REMOVED_AT_ONCE_MAX = 16, /* of a folder that is to be used again; fuller ones are the trash's */
+    SEAL_AGE_S = 3,
+};
 
 void folders_init(struct folders *folders, struct trash *trash, mode_t mode)
 {
@@ -84,4 +89,43 @@ void folders_give_back(struct folders *folders, const char *path)
         folders->spare[folders->spare_count++] = xstrdup(path);
     else
         trash_throw(folders->trash, path);
+}
+
+static bool seal_holds(const struct folder_seal *seal, const struct stat *st)
+{
+    return seal->inode != 0 && st->st_ino == seal->inode && st->st_ctim.tv_sec == seal->changed.tv_sec &&
+           st->st_ctim.tv_nsec == seal->changed.tv_nsec;
+}
+
+/* Nobody can set the time of an inode's change; but file systems may count it in seconds, or in ticks of the clock. A second
+ * change too soon after the last would not show. */
+static struct folder_seal seal_now(const struct stat *st)
+{
+    struct folder_seal seal = {.inode = st->st_ino, .changed = st->st_ctim};
+
+    if (clock_wall_ms() / 1000 - st->st_ctim.tv_sec < SEAL_AGE_S)
+        seal.inode = 0;
+    return seal;
+}
+
+bool folders_renew(struct folders *folders, const char *path, struct folder_seal *seal, struct fault *fault)
+{
+    struct stat st;
+
+    if (lstat(path, &st) == 0 && seal_holds(seal, &st))
+        return true;
+    seal->inode = 0;
+    if (!can_serve_again(folders, path)) {
+        trash_throw(folders->trash, path);
+        if (mkdir(path, folders->mode) < 0)
+            return fault_set(fault, FAULT_INVALID, "The runner cannot make a folder: %s.", strerror(errno));
+    }
+    if (lstat(path, &st) == 0)
+        *seal = seal_now(&st);
+    return true;
+}
+
+char *keeper_folder_path(const char *work, pid_t keeper)
+{
+    return xprintf("%s/attempts/keeper-%d", work, (int)keeper);
 }

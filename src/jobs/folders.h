@@ -5,10 +5,17 @@
 #define JOBS_FOLDERS_H
 
 #include <sys/types.h>
+#include <time.h>
 
 #include "jobs/trash.h"
 
 enum { FOLDERS_SPARE_MAX = 64 };
+
+/* When a folder was last known to be as a new one. */
+struct folder_seal {
+    ino_t inode; /* 0: it must be looked into */
+    struct timespec changed;
+};
 
 struct folders {
     struct trash *trash; /* for what cannot be used again, and what stands in the way */
@@ -23,5 +30,10 @@ void folders_done(struct folders *folders);
 must_check bool folders_take(struct folders *folders, const char *path, struct fault *fault);
 /* Nobody uses it any more. */
 void folders_give_back(struct folders *folders, const char *path);
+/* An empty folder of this path, that serves one after the other under the same name. Most leave it as it was: that its inode was not changed
+ * since it was sealed is enough to know. */
+must_check bool folders_renew(struct folders *folders, const char *path, struct folder_seal *seal, struct fault *fault);
+/* A keeper's own, for commands of which nothing is fetched. Caller frees. */
+char *keeper_folder_path(const char *work, pid_t keeper);
 
 #endif

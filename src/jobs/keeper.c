@@ -11,6 +11,7 @@
 
 #include "bailiff/clock.h"
 #include "bailiff/jobs.h"
+#include "jobs/folders.h"
 #include "jobs/spawn.h"
 
 enum { RUNNER_DESCRIPTOR = 3 };
@@ -21,6 +22,7 @@ static void keeper_done(struct keeper *keeper)
     link_done(&keeper->worker_link);
     closep(&keeper->worker.output);
     closep(&keeper->command.output);
+    closep(&keeper->command.holding);
     closep(&keeper->signals);
     closep(&keeper->null);
     closep(&keeper->scope);
@@ -35,14 +37,20 @@ static void keeper_done(struct keeper *keeper)
     free(keeper->python);
     free(keeper->package);
     free(keeper->work);
+    free(keeper->folder);
 }
 
 static bool keeper_init(struct keeper *keeper, struct fault *fault)
 {
     sigset_t watched;
 
-    *keeper = (struct keeper){
-        .worker.output = -1, .command.output = -1, .locks = -1, .signals = -1, .null = -1, .presence = -1, .scope = -1};
+    *keeper = (struct keeper){.worker = {.output = -1, .holding = -1},
+                              .command = {.output = -1, .holding = -1},
+                              .locks = -1,
+                              .signals = -1,
+                              .null = -1,
+                              .presence = -1,
+                              .scope = -1};
     keeper->worker_link.fd = -1;
     keeper->census.last = -1;
     link_init(&keeper->runner, RUNNER_DESCRIPTOR);
@@ -98,6 +106,7 @@ static bool greet(struct keeper *keeper, const struct request *request, struct f
     keeper->python = xstrdup(request->python);
     keeper->package = xstrdup(request->package);
     keeper->work = xstrdup(request->work);
+    keeper->folder = keeper_folder_path(keeper->work, getpid());
     keeper->log_max = (uint64_t)request->log_max_bytes;
     spawn_set_mark(keeper->work);
     return locks_open(keeper, fault);
@@ -149,11 +158,12 @@ static bool hear_runner(struct keeper *keeper, struct fault *fault)
 /* False when the keeper is told to go. */
 static bool hear_signals(struct keeper *keeper)
 {
-    struct signalfd_siginfo info;
+    struct signalfd_siginfo infos[4]; /* of each signal that is waited for there is one at most */
+    ssize_t len = read(keeper->signals, infos, sizeof infos);
     int status;
 
-    while (read(keeper->signals, &info, sizeof info) == sizeof info)
-        if (info.ssi_signo == SIGTERM)
+    for (ssize_t i = 0; i * (ssize_t)sizeof *infos < len; i++)
+        if (infos[i].ssi_signo == SIGTERM)
             return false;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
         keeper_child_exited(keeper, pid, status);

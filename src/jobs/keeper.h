@@ -31,6 +31,8 @@ enum keeper_state {
 struct child {
     pid_t pid;  /* 0: none */
     int output; /* its stdout and stderr; -1: closed */
+    int holding; /* the pipe's other end, kept for the next command: without it a command's exit would wake the keeper twice */
+    int pipe_size;
 };
 
 struct outcome {
@@ -50,6 +52,7 @@ struct keeper {
     int locks;    /* each job's attempts have a byte of this file, locked while one of them is alive */
     int presence; /* held open for its lock: by it the next runner finds keepers that are still ending theirs */
     char *python, *package, *work;
+    char *folder; /* of commands that are given none */
     uint64_t log_max;
 
     struct child worker, command;

@@ -25,23 +25,36 @@ static void common_environment(struct strings *strings, struct arena *arena, con
     strings_set(strings, arena, "LANG", "C.UTF-8");
 }
 
-/* Starts it with a new pipe for its output. */
-static bool child_start(struct spawn *spawn, struct child *child, struct fault *fault)
+/* Nobody has it open any more, and it is empty; but whoever had it may have set it to non-blocking, or to another size. */
+static bool pipe_is_as_new(const struct child *child)
+{
+    return child->output >= 0 && child->holding >= 0 && fcntl(child->holding, F_GETFL) == O_WRONLY &&
+           fcntl(child->holding, F_GETPIPE_SZ) == child->pipe_size;
+}
+
+static bool pipe_renew(struct child *child, struct fault *fault)
 {
     int ends[2];
 
+    if (pipe_is_as_new(child))
+        return true;
     if (pipe2(ends, O_CLOEXEC) < 0)
         return fault_unavailable(fault, 1, "No pipe can be made: %s.", strerror(errno));
-    own(closep) int writing = ends[1];
-    own(closep) int reading = ends[0];
-    fcntl(reading, F_SETFL, O_NONBLOCK);
-    spawn->output = writing;
-    if (!spawn_process(spawn, &child->pid, fault))
-        return false;
     closep(&child->output);
-    child->output = reading;
-    reading = -1;
+    closep(&child->holding);
+    child->output = ends[0];
+    child->holding = ends[1];
+    child->pipe_size = fcntl(child->holding, F_GETPIPE_SZ);
+    fcntl(child->output, F_SETFL, O_NONBLOCK);
     return true;
+}
+
+static bool child_start(struct spawn *spawn, struct child *child, struct fault *fault)
+{
+    if (!pipe_renew(child, fault))
+        return false;
+    spawn->output = child->holding;
+    return spawn_process(spawn, &child->pid, fault);
 }
 
 static void node_environment(struct strings *strings, struct arena *arena, const char *prefix, const json_t *nodes)
@@ -57,13 +70,18 @@ static void node_environment(struct strings *strings, struct arena *arena, const
     }
 }
 
+static const char *command_folder(const struct keeper *keeper)
+{
+    return keeper->request.work ? keeper->request.work : keeper->folder;
+}
+
 static void command_environment(struct keeper *keeper, struct strings *strings, struct arena *arena)
 {
     const struct request *request = &keeper->request;
     const char *name;
     json_t *value;
 
-    common_environment(strings, arena, request->work);
+    common_environment(strings, arena, command_folder(keeper));
     json_object_foreach (request->environment, name, value)
         if (strncmp(name, "BAILIFF_", 8) != 0)
             strings_set(strings, arena, name, json_string_value(value));
@@ -81,8 +99,6 @@ bool keeper_run_command(struct keeper *keeper, struct fault *fault)
     own(arena_done) struct arena arena = {0};
     struct strings argv = {0}, environment = {0};
 
-    if (!request->work)
-        return fault_set(fault, FAULT_INVALID, "The command has no folder to run in.");
     for (size_t i = 0; i < json_array_size(request->argv); i++)
         strings_add(&argv, &arena, json_string_value(json_array_get(request->argv, i)));
     command_environment(keeper, &environment, &arena);
@@ -93,7 +109,7 @@ bool keeper_run_command(struct keeper *keeper, struct fault *fault)
     struct spawn spawn = {.file = file,
                           .argv = argv.items,
                           .environment = environment.items,
-                          .folder = request->work,
+                          .folder = command_folder(keeper),
                           .null = keeper->null,
                           .scope = keeper->scope,
                           .socket = -1};
@@ -128,6 +144,7 @@ static bool worker_start(struct keeper *keeper, struct fault *fault)
                           .socket = theirs};
     if (!child_start(&spawn, &keeper->worker, fault))
         return false;
+    closep(&keeper->worker.holding); /* a worker's output may end before it does */
     link_done(&keeper->worker_link);
     link_init(&keeper->worker_link, ours);
     ours = -1;

@@ -93,7 +93,6 @@ static void finish(struct keeper *keeper)
         reply_ended(keeper);
     request_done(&keeper->request);
     outcome_done(&keeper->outcome);
-    closep(&keeper->command.output);
     keeper->deadline_ms = 0;
     keeper->state = KEEPER_IDLE;
 }

@@ -8,11 +8,10 @@
 
 struct child *keeper_speaker(struct keeper *keeper)
 {
-    if (link_queued(&keeper->runner) > KEEPER_QUEUE_MAX)
-        return NULL;
-    if (keeper->command.output >= 0)
-        return &keeper->command;
-    return keeper->worker.output >= 0 ? &keeper->worker : NULL;
+    bool command = keeper->state != KEEPER_IDLE && request_is_command(&keeper->request);
+    struct child *speaker = command ? &keeper->command : &keeper->worker;
+
+    return speaker->output >= 0 && link_queued(&keeper->runner) <= KEEPER_QUEUE_MAX ? speaker : NULL;
 }
 
 static void forward(struct keeper *keeper, const struct child *speaker, struct span bytes)

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 65536, COMPACT_FROM = 65536 };
+enum { COMPACT_FROM = 65536 };
 
 void link_init(struct link *link, int fd)
 {
@@ -39,7 +39,7 @@ static void compact(struct text *text, size_t *begin)
 
 bool link_fill(struct link *link, struct fault *fault)
 {
-    char buffer[READ_SIZE];
+    char buffer[LINK_READ_MAX];
 
     compact(&link->in, &link->in_begin);
     if (link->ended || link->in.len - link->in_begin > FRAME_HEAD + FRAME_MAX)

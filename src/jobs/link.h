@@ -17,7 +17,8 @@ struct link {
 
 void link_init(struct link *link, int fd); /* takes the descriptor over and makes it non-blocking and close-on-exec */
 void link_done(struct link *link);         /* closes; the link has no descriptor then */
-/* Reads what is there; at the stream's end sets `ended`. False if the connection broke. */
+enum { LINK_READ_MAX = 65536 };
+/* Reads what is there, at most so many bytes; at the stream's end sets `ended`. False if the connection broke. */
 must_check bool link_fill(struct link *link, struct fault *fault);
 /* The next whole frame, valid until the next link_fill; *ret_got is false if there is none yet. False if it is not
  * this protocol. */

@@ -15,6 +15,7 @@ static void runner_done(struct runner *runner)
     link_done(&runner->server);
     for (size_t i = 0; i < runner->slot_count; i++) {
         link_done(&runner->slots[i]->link);
+        free(runner->slots[i]->folder);
         free(runner->slots[i]);
     }
     errands_done(runner);
@@ -45,7 +46,7 @@ void slot_hear(struct runner *runner, struct slot *slot)
     while (slot->link.fd >= 0 && !slot->link.ended && got) {
         size_t before = slot->link.in.len - slot->link.in_begin;
         ok = link_fill(&slot->link, &fault);
-        got = ok && slot->link.in.len - slot->link.in_begin > before;
+        got = ok && slot->link.in.len - slot->link.in_begin - before == LINK_READ_MAX;
         for (bool whole = true; ok && whole;) {
             ok = link_next(&slot->link, &frame, &whole, &fault);
             if (ok && whole)

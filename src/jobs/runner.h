@@ -7,6 +7,7 @@
  *   <work>/keepers.lock         shared by its keepers
  *   <work>/jobs.lock            each job has a byte in it, locked by the attempt that is alive
  *   <work>/attempts/<attempt>/  folder of an attempt, its outputs out-<index>
+ *   <work>/attempts/keeper-<pid>/ folder of a keeper's commands that have no outputs
  *   <work>/reads/<request>      result of a read
  *   <work>/loads/<request>/     a manifest and its defaults
  *   <work>/home                 HOME of Python workers
@@ -35,6 +36,8 @@ enum slot_use { SLOT_IDLE, SLOT_ATTEMPT, SLOT_LOAD, SLOT_ERRAND };
 struct slot {  /* a keeper */
     pid_t pid; /* 0: reaped */
     struct link link;
+    char *folder; /* its own */
+    struct folder_seal folder_seal;
     enum slot_use use;
     int64_t number; /* of the attempt or request */
     int64_t grace_ms;

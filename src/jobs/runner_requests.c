@@ -49,14 +49,16 @@ static bool take_hello(struct runner *runner, const struct request *request, str
 
 /* ---- attempts ---- */
 
-/* A folder for what needs one, and the outputs' files in it; then the keeper gets it. */
+/* A folder for what needs one, and the outputs' files in it; then the keeper gets it. What has no outputs passes as it came. */
 static bool start_send(struct runner *runner, struct slot *slot, const struct request *request, struct span body,
                        struct fault *fault)
 {
     size_t outputs = json_array_size(request->outputs);
 
-    if (outputs == 0 && !request_is_command(request))
-        return slot_forward(slot, body, fault);
+    if (outputs == 0)
+        return (!request_is_command(request) ||
+                folders_renew(&runner->folders, slot->folder, &slot->folder_seal, fault)) &&
+               slot_forward(slot, body, fault);
     own(freep) char *folder = xprintf("%s/attempts/%lld", runner->work, (long long)request->attempt);
     if (!folders_take(&runner->folders, folder, fault))
         return false;

@@ -74,6 +74,7 @@ static bool greet(struct runner *runner, struct slot *slot, struct fault *fault)
 static void slot_free(struct slot *slot)
 {
     link_done(&slot->link);
+    free(slot->folder);
     free(slot);
 }
 
@@ -92,6 +93,7 @@ static bool slot_make(struct runner *runner, struct slot **ret_slot, struct faul
         slot_free(slot);
         return false;
     }
+    slot->folder = keeper_folder_path(runner->work, slot->pid);
     runner->slots[runner->slot_count++] = slot;
     *ret_slot = slot;
     return greet(runner, slot, fault);
@@ -198,6 +200,7 @@ bool runner_bury(struct runner *runner)
             continue;
         runner->slots[i] = runner->slots[--runner->slot_count];
         reply_for_dead(runner, slot);
+        trash_throw(&runner->trash, slot->folder);
         slot_free(slot);
     }
     runner_next_errand(runner);

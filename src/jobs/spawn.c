@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { FILES_MAX = 4096 };
@@ -63,16 +64,15 @@ bool spawn_process(const struct spawn *spawn, pid_t *ret_pid, struct fault *faul
     volatile int error = 0;
     pid_t parent = getpid();
 
-    /* The commonest mistake, seen before there is a process. */
-    if (spawn->file[0] == '/' && access(spawn->file, X_OK) < 0)
-        return refuse_file(spawn->file, errno, fault);
     pid_t pid = vfork();
     if (pid == 0)
         child_become(spawn, parent, &error);
     if (pid < 0)
         return fault_unavailable(fault, 1, "No process can be started: %s.", strerror(errno));
-    if (error != 0) /* the child is reaped with the others */
+    if (error != 0) {
+        waitpid(pid, NULL, 0); /* it has ended, or is about to */
         return refuse_file(spawn->file, error, fault);
+    }
     *ret_pid = pid;
     return true;
 }
@@ -116,7 +116,8 @@ bool spawn_confine(struct fault *fault)
 
 uint64_t spawn_mark(const char *work)
 {
-    return UINT64_C(1) << 61 | hash_bytes(HASH_BEGIN, work, strlen(work)) >> 3; /* nobody's choice, and never "unlimited" */
+    return UINT64_C(1) << 61 |
+           hash_bytes(HASH_BEGIN, work, strlen(work)) >> 3; /* nobody's choice, and never "unlimited" */
 }
 
 void spawn_set_mark(const char *work)

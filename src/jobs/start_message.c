@@ -94,6 +94,6 @@ bool start_message(struct attempt *attempt, struct text *json, struct fault *fau
     if (!write_nodes(attempt, json, fault))
         return false;
     jw_close(json, '}');
-    attempt->foldered = config->command.count > 0 || attempt->started->output_count > 0;
+    attempt->foldered = attempt->started->output_count > 0;
     return true;
 }

@@ -295,8 +295,10 @@ static void a_shortage_is_waited_for(void **state)
 
     kit->options.workers_max = 1;
     kit_add_command(kit, "fine", "true");
+    /* whoever comes after this one needs a pipe of its own */
+    kit_add_command(kit, "spoiler", "exec perl -e 'use Fcntl; fcntl(STDOUT, F_SETFL, O_WRONLY | O_NONBLOCK) or die'");
     kit_start(kit);
-    kit_await(kit, kit_submit(kit, "fine"), JOB_COMPLETED);
+    kit_await(kit, kit_submit(kit, "spoiler"), JOB_COMPLETED);
     assert_int_equal(prlimit(keeper_pid(kit), RLIMIT_NOFILE, &none, NULL), 0);
     const char *id = kit_submit(kit, "fine");
     for (int64_t end = clock_mono_ms() + PATIENCE_MS; kit_job(kit, id).attempt < 5; pause_ms(5)) {

@@ -78,6 +78,21 @@ static void touch(const char *path)
     close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 }
 
+/* Until a file made now has another time than one made before. */
+static void pause_until_changes_show(void)
+{
+    struct stat before, after;
+
+    touch("trash/tick");
+    assert_int_equal(stat("trash/tick", &before), 0);
+    do {
+        assert_int_equal(unlink("trash/tick"), 0);
+        touch("trash/tick");
+        assert_int_equal(stat("trash/tick", &after), 0);
+    } while (after.st_ctim.tv_sec == before.st_ctim.tv_sec && after.st_ctim.tv_nsec == before.st_ctim.tv_nsec);
+    assert_int_equal(unlink("trash/tick"), 0);
+}
+
 static void an_empty_one_is_used_again(void **state)
 {
     struct kit *kit = *state;
@@ -172,6 +187,63 @@ static void nobody_shares_one(void **state)
     assert_true(inode("a") != inode("c"));
 }
 
+static struct folder_seal seal_of(const char *path)
+{
+    struct stat st;
+
+    assert_int_equal(lstat(path, &st), 0);
+    return (struct folder_seal){st.st_ino, st.st_ctim};
+}
+
+/* One name, one user after the other. What its seal says is believed; nothing else is. */
+static void a_folder_is_renewed_in_its_place(void **state)
+{
+    struct kit *kit = *state;
+    struct folder_seal seal = {0};
+
+    assert_true(folders_renew(&kit->folders, "a", &seal, NULL));
+    ino_t first = inode("a");
+    assert_int_equal(seal.inode, 0); /* too new: another change may not show */
+    touch("a/file");
+    assert_true(folders_renew(&kit->folders, "a", &seal, NULL));
+    assert_true(inode("a") == first);
+    assert_empty("a");
+
+    seal = seal_of("a");
+    assert_true(folders_renew(&kit->folders, "a", &seal, NULL));
+    assert_true(seal.inode == first);
+    pause_until_changes_show();
+    touch("a/file");
+    assert_true(folders_renew(&kit->folders, "a", &seal, NULL));
+    assert_true(inode("a") == first);
+    assert_int_equal(seal.inode, 0);
+    assert_empty("a");
+
+    static void (*const spoil[])(void) = {spoil_mode, spoil_subfolder, spoil_many_files, spoil_removed, spoil_link};
+    for (size_t i = 0; i < ARRAY_LEN(spoil); i++) {
+        seal = seal_of("a");
+        pause_until_changes_show();
+        spoil[i]();
+        assert_true(folders_renew(&kit->folders, "a", &seal, NULL));
+        inode("a");
+        assert_empty("a");
+    }
+}
+
+/* Nobody looks into a folder whose seal holds. */
+static void a_seal_is_enough(void **state)
+{
+    struct kit *kit = *state;
+    struct folder_seal seal = {0};
+
+    assert_true(folders_renew(&kit->folders, "a", &seal, NULL));
+    touch("a/file");
+    seal = seal_of("a"); /* as if the file had been there when it was sealed */
+    assert_true(folders_renew(&kit->folders, "a", &seal, NULL));
+    assert_int_equal(access("a/file", F_OK), 0);
+    assert_int_equal(unlink("a/file"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +251,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_was_changed_is_thrown_away, setup, teardown),
         cmocka_unit_test_setup_teardown(what_stands_in_the_way_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_shares_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_folder_is_renewed_in_its_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_seal_is_enough, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -370,6 +370,38 @@ static void a_job_reaches_nobody_but_its_own(void **state)
     kit_await(kit, victim, JOB_CANCELED);
 }
 
+/* Commands without outputs use their keeper's folder and its pipe, one after the other. */
+static void a_command_leaves_nothing_to_the_next(void **state)
+{
+    struct kit *kit = *state;
+
+    kit->options.workers_max = 1;
+    kit_add_command(
+        kit, "tidy",
+        "pwd; ls -A; [ \"$HOME\" = \"$PWD\" ]; cat ~/secret 2>/dev/null; head -c 90000 /dev/zero | tr '\\0' x");
+    kit_add_command(
+        kit, "spoiler",
+        "echo s >secret; mkdir -p a/b; ln -s / c; chmod 0 a; chmod 777 .;\n"
+        "exec perl -e 'use Fcntl; fcntl(STDOUT, F_SETFL, O_WRONLY | O_NONBLOCK) && fcntl(STDOUT, 1031, 4096) or die'");
+    kit_add_command(kit, "writer", "echo s >secret");
+    kit_add_command(kit, "remover", "cd /; rmdir \"$HOME\"");
+    kit_start(kit);
+    static const char *const before[] = {"tidy", "spoiler", "writer", "remover", "tidy"};
+    const char *folder = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(before); i++) {
+        kit_await(kit, kit_submit(kit, before[i]), JOB_COMPLETED);
+        const char *id = kit_submit(kit, "tidy");
+        kit_await(kit, id, JOB_COMPLETED);
+        const char *log = kit_log(kit, id);
+        size_t len = strcspn(log, "\n");
+        folder = folder ? folder : arena_printf(&kit->arena, "%.*s", (int)len, log);
+        assert_int_equal(strncmp(log, folder, len), 0);
+        assert_int_equal(strlen(log), len + 1 + 90000); /* nothing was there, and all that it wrote is */
+        assert_null(strstr(log, "secret"));
+    }
+    assert_non_null(strstr(folder, "/attempts/keeper-"));
+}
+
 static int tests(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, kit_setup, kit_teardown)
@@ -383,6 +415,7 @@ static int tests(void)
         T(users_code_runs_as_another_user),
         T(an_external_runner_serves_again_and_again),
         T(a_job_reaches_nobody_but_its_own),
+        T(a_command_leaves_nothing_to_the_next),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
