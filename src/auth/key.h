@@ -23,7 +23,7 @@ struct key {
     bool any_id;            /* configured without a kid: fits tokens of any */
     size_t signature_size;  /* the only one that this key makes */
     EVP_MD_CTX *prepared;   /* never changed after it was made */
-    struct rsa_public *rsa; /* RS256 without OpenSSL; NULL: not this key, or not on this machine */
+    struct rsa_public *rsa; /* RS256 without OpenSSL; NULL: not this key, not on this machine, or no memory */
 };
 
 /* Which algorithms a key may be used with. */

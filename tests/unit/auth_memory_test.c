@@ -3,6 +3,7 @@
 #include "unit/allocation.h"
 #include "unit/auth_jwks.h"
 
+#include "auth/key_bench.h"
 #include "auth/published.h"
 #include "bailiff/json.h"
 
@@ -162,6 +163,73 @@ static void a_forged_token(void **state)
     EVP_PKEY_free(other);
 }
 
+/* The same on a loop, by arithmetic of our own where there is any. */
+static void a_forged_token_on_a_loop(void **state)
+{
+    EVP_PKEY *other = test_key(ALG_RS256);
+    own(freep) char *token = test_good_token(other, ALG_RS256, "k1", NULL);
+    struct token_work work = {test_verifier_of(keys[ALG_RS256], ALG_RS256, "k1", test_options()), token};
+
+    whose = OPENSSL;
+    for (int stays = 0; stays <= 1; stays++)
+        for (long nth = 1; nth <= NTH_MAX; nth++) {
+            struct fault fault = {0};
+            allocation_arm(nth, stays);
+            bool ok = verify_token_on_a_loop(&work, &fault);
+            long failed = allocation_disarm();
+            assert_false(ok);
+            assert_true(fault.kind == FAULT_UNAUTHENTICATED || (failed > 0 && fault.kind == FAULT_UNAVAILABLE));
+            if (failed == 0)
+                break;
+        }
+    verifier_unref(work.verifier);
+    EVP_PKEY_free(other);
+}
+
+static bool says(const struct key *key, struct span input, const uint8_t *signature, size_t len)
+{
+    struct key_bench bench = {0};
+    uint8_t sha256[32];
+    size_t digest_len;
+
+    assert_int_equal(EVP_Q_digest(NULL, "SHA256", NULL, input.data, input.len, sha256, &digest_len), 1);
+    bool ok = key_bench_verify(&bench, key, sha256, input, (struct span){(const char *)signature, len}, NULL);
+    key_bench_clear(&bench);
+    return ok;
+}
+
+/* A key that memory was short for is not taken, or judges as any other: half prepared it would be OpenSSL's. */
+static void a_key_made_in_need(void **state)
+{
+    uint8_t signature[1024];
+    size_t len = test_sign(keys[ALG_RS256], ALG_RS256, SPAN("a.b"), signature);
+    unsigned left_to_openssl = 0;
+
+    whose = OPENSSL;
+    for (int stays = 0; stays <= 1; stays++)
+        for (long nth = 1; nth <= NTH_MAX; nth++) {
+            struct key key = {0};
+            struct fault fault = {0};
+            allocation_arm(nth, stays);
+            bool ok = key_init(&key, keys[ALG_RS256], ALG_RS256, NULL, &fault);
+            long failed = allocation_disarm();
+            assert_true(ok || (failed > 0 && (fault.kind == FAULT_UNAVAILABLE || fault.kind == FAULT_INTERNAL)));
+            assert_true(ERR_peek_error() == 0);
+            if (ok) {
+                left_to_openssl += !key.rsa;
+                assert_true(says(&key, SPAN("a.b"), signature, len));
+                assert_false(says(&key, SPAN("a.c"), signature, len));
+                signature[7] ^= 1;
+                assert_false(says(&key, SPAN("a.b"), signature, len));
+                signature[7] ^= 1;
+            }
+            key_done(&key);
+            if (failed == 0)
+                break;
+        }
+    assert_true(left_to_openssl > 0);
+}
+
 static char *key_set_json(void)
 {
     own(freep) char *rsa = rsa_jwk(keys[ALG_RS256], ",\"kid\":\"r\",\"alg\":\"RS256\"");
@@ -243,6 +311,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_of_every_algorithm),
         cmocka_unit_test(a_forged_token),
+        cmocka_unit_test(a_forged_token_on_a_loop),
+        cmocka_unit_test(a_key_made_in_need),
         cmocka_unit_test(key_files),
         cmocka_unit_test(published_keys),
         cmocka_unit_test(a_body),

@@ -184,6 +184,28 @@ static void powers_of_extreme_moduli(void **state)
     numbers_done(&t);
 }
 
+/* x is a multiple of the modulus's root: its powers are 0. Between multiplications that is exactly n, not 0. */
+static void powers_that_are_zero(void **state)
+{
+    struct numbers t;
+
+    without_ifma();
+    numbers_init(&t);
+    for (size_t i = 0; i < ARRAY_LEN(SIZES); i++)
+        for (unsigned j = 0; j < 20; j++) {
+            assert_int_equal(BN_rand(t.other, SIZES[i] / 2, BN_RAND_TOP_TWO, BN_RAND_BOTTOM_ODD), 1);
+            assert_int_equal(BN_sqr(t.n, t.other, t.ctx), 1);
+            use_modulus(&t);
+            assert_true(BN_copy(t.x, t.other) && BN_mul_word(t.x, 1 + 2 * j) == 1);
+            assert_int_equal(BN_mod_exp(t.power, t.x, t.e, t.n, t.ctx), 1);
+            assert_true(BN_is_zero(t.power));
+            compare(&t);
+            compare_beyond(&t);
+            assert_false(power_is(&t, t.n, t.n)); /* not reduced */
+        }
+    numbers_done(&t);
+}
+
 static void other_moduli_are_left_to_openssl(void **state)
 {
     static const int others[] = {0, 1, 1024, 2040, 2047, 2049, 2056, 3071, 3073, 4095, 4097, 8192};
@@ -233,9 +255,9 @@ static void a_wrong_preparation_is_noticed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(powers_of_random_moduli),        cmocka_unit_test(powers_of_moduli_in_runs),
-        cmocka_unit_test(powers_of_extreme_moduli),       cmocka_unit_test(other_moduli_are_left_to_openssl),
-        cmocka_unit_test(a_wrong_preparation_is_noticed),
+        cmocka_unit_test(powers_of_random_moduli),          cmocka_unit_test(powers_of_moduli_in_runs),
+        cmocka_unit_test(powers_of_extreme_moduli),         cmocka_unit_test(powers_that_are_zero),
+        cmocka_unit_test(other_moduli_are_left_to_openssl), cmocka_unit_test(a_wrong_preparation_is_noticed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

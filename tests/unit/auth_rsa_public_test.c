@@ -245,11 +245,16 @@ static void a_signature_is_less_than_the_modulus(struct signer *s)
         assert_false(key_verify_digest(&s->slow, s->context, s->sha256, span, NULL));
         assert_false(key_verify_digest(&s->fast, s->context, s->sha256, span, NULL));
     }
+    assert_true(tried > 0);
     BN_bn2binpad(n, signature, (int)s->size);
+    assert_false(judge(s, signature, s->size));
+    signature[s->size - 1] ^= 1; /* n - 1, which is its own power */
     assert_false(judge(s, signature, s->size));
     memset(signature, 0xff, s->size);
     assert_false(judge(s, signature, s->size));
     memset(signature, 0, s->size);
+    assert_false(judge(s, signature, s->size));
+    signature[s->size - 1] = 1;
     assert_false(judge(s, signature, s->size));
     BN_free(n);
     BN_free(sum);
@@ -281,6 +286,7 @@ static void verdicts_of_larger_keys(void **state)
         signer_init(&s, bits);
         only_the_signature_is_good(&s);
         malformed_encodings_are_refused(&s);
+        a_signature_is_less_than_the_modulus(&s); /* changes the digest */
         signer_done(&s);
     }
 }
