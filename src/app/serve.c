@@ -128,9 +128,9 @@ static void stop(struct serving *s)
         log_write(s->log, LOG_ERROR, "server.stop", "The end could not be recorded.");
     if (s->server && s->store)
         say(s, "server.stopped", "Everything is written.");
-    server_free(s->server);
     keyring_free(s->keyring);
     store_close(s->store);
+    server_free(s->server); /* after the writer, which tells its loops of changes that nobody waits for any more */
     event_hub_free(s->hub);
     revocations_free(s->revocations); /* after the writer, which adds to them */
     jobs_free(s->jobs);
