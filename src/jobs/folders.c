@@ -6,12 +6,15 @@
 #include <stdalign.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "bailiff/clock.h"
 
 enum {
     REMOVED_AT_ONCE_MAX = 16, /* of a folder that is to be used again; fuller ones are the trash's */
+    FOLDER_SIZE_MAX =
+        65536, /* that of its own inode: ext4 never gives back what many names needed, and reads it each time */
     SEAL_AGE_S = 3,
 };
 
@@ -72,6 +75,20 @@ static bool empty(int fd)
     return len == 0;
 }
 
+/* Extended attributes, access lists among them, would be handed on. A security module gives everything some of its own. */
+static bool has_attributes(int fd)
+{
+    char names[256];
+    ssize_t len = flistxattr(fd, names, sizeof names);
+
+    if (len < 0)
+        return errno != ENOTSUP;
+    for (const char *name = names; name < names + len; name += strlen(name) + 1)
+        if (strncmp(name, "security.", 9) != 0)
+            return true;
+    return false;
+}
+
 /* Users' code may have done anything to it. */
 static bool can_serve_again(const struct folders *folders, const char *path)
 {
@@ -79,7 +96,7 @@ static bool can_serve_again(const struct folders *folders, const char *path)
     struct stat st;
 
     return fd >= 0 && empty(fd) && fstat(fd, &st) == 0 && st.st_uid == geteuid() && st.st_nlink <= 2 &&
-           (st.st_mode & 07777) == folders->mode;
+           st.st_size <= FOLDER_SIZE_MAX && (st.st_mode & 07777) == folders->mode && !has_attributes(fd);
 }
 
 void folders_give_back(struct folders *folders, const char *path)

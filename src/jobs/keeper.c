@@ -20,9 +20,8 @@ static void keeper_done(struct keeper *keeper)
 {
     link_done(&keeper->runner);
     link_done(&keeper->worker_link);
-    closep(&keeper->worker.output);
-    closep(&keeper->command.output);
-    closep(&keeper->command.holding);
+    keeper_close_output(&keeper->worker);
+    keeper_close_output(&keeper->command);
     closep(&keeper->signals);
     closep(&keeper->null);
     closep(&keeper->scope);

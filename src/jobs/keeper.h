@@ -29,10 +29,9 @@ enum keeper_state {
 };
 
 struct child {
-    pid_t pid;  /* 0: none */
-    int output; /* its stdout and stderr; -1: closed */
-    int holding; /* the pipe's other end, kept for the next command: without it a command's exit would wake the keeper twice */
-    int pipe_size;
+    pid_t pid;   /* 0: none */
+    int output;  /* its stdout and stderr; -1: closed */
+    int holding; /* the pipe's other end: without it a command's exit would wake the keeper twice */
 };
 
 struct outcome {
@@ -93,6 +92,7 @@ void keeper_end_everything(struct keeper *keeper); /* blocking; the runner is go
 must_check bool keeper_run_command(struct keeper *keeper, struct fault *fault);
 must_check bool keeper_run_worker(struct keeper *keeper, struct fault *fault);
 void keeper_forget_worker(struct keeper *keeper);
+void keeper_close_output(struct child *child);
 
 /* keeper_output.c */
 struct child *keeper_speaker(struct keeper *keeper); /* whose output is read now; NULL: nobody's */

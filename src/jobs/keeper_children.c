@@ -25,36 +25,29 @@ static void common_environment(struct strings *strings, struct arena *arena, con
     strings_set(strings, arena, "LANG", "C.UTF-8");
 }
 
-/* Nobody has it open any more, and it is empty; but whoever had it may have set it to non-blocking, or to another size. */
-static bool pipe_is_as_new(const struct child *child)
+void keeper_close_output(struct child *child)
 {
-    return child->output >= 0 && child->holding >= 0 && fcntl(child->holding, F_GETFL) == O_WRONLY &&
-           fcntl(child->holding, F_GETPIPE_SZ) == child->pipe_size;
+    closep(&child->output);
+    closep(&child->holding);
 }
 
-static bool pipe_renew(struct child *child, struct fault *fault)
+/* A new pipe each time: users' code may have changed the mode, flags or locks of one that it had, or given it to a process of another attempt,
+ * which would read and write what the next one says. */
+static bool child_start(struct spawn *spawn, struct child *child, struct fault *fault)
 {
     int ends[2];
 
-    if (pipe_is_as_new(child))
-        return true;
     if (pipe2(ends, O_CLOEXEC) < 0)
         return fault_unavailable(fault, 1, "No pipe can be made: %s.", strerror(errno));
-    closep(&child->output);
-    closep(&child->holding);
+    keeper_close_output(child);
     child->output = ends[0];
     child->holding = ends[1];
-    child->pipe_size = fcntl(child->holding, F_GETPIPE_SZ);
     fcntl(child->output, F_SETFL, O_NONBLOCK);
-    return true;
-}
-
-static bool child_start(struct spawn *spawn, struct child *child, struct fault *fault)
-{
-    if (!pipe_renew(child, fault))
-        return false;
     spawn->output = child->holding;
-    return spawn_process(spawn, &child->pid, fault);
+    if (spawn_process(spawn, &child->pid, fault))
+        return true;
+    keeper_close_output(child);
+    return false;
 }
 
 static void node_environment(struct strings *strings, struct arena *arena, const char *prefix, const json_t *nodes)

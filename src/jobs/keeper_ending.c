@@ -93,6 +93,7 @@ static void finish(struct keeper *keeper)
         reply_ended(keeper);
     request_done(&keeper->request);
     outcome_done(&keeper->outcome);
+    keeper_close_output(&keeper->command);
     keeper->deadline_ms = 0;
     keeper->state = KEEPER_IDLE;
 }

@@ -49,6 +49,18 @@ static bool take_hello(struct runner *runner, const struct request *request, str
 
 /* ---- attempts ---- */
 
+static bool renew_folder(struct runner *runner, struct slot *slot, struct fault *fault)
+{
+    if (folders_renew(&runner->folders, slot->folder, &slot->folder_seal, fault))
+        return true;
+    if (access(slot->folder, F_OK) < 0)
+        return false;
+    /* What stands in its place cannot be moved away, something mounted for instance. Another keeper has another place. */
+    slot_end(runner, slot);
+    *fault = (struct fault){0};
+    return fault_unavailable(fault, 1, "%s cannot be emptied or moved away; another folder will do.", slot->folder);
+}
+
 /* A folder for what needs one, and the outputs' files in it; then the keeper gets it. What has no outputs passes as it came. */
 static bool start_send(struct runner *runner, struct slot *slot, const struct request *request, struct span body,
                        struct fault *fault)
@@ -56,9 +68,7 @@ static bool start_send(struct runner *runner, struct slot *slot, const struct re
     size_t outputs = json_array_size(request->outputs);
 
     if (outputs == 0)
-        return (!request_is_command(request) ||
-                folders_renew(&runner->folders, slot->folder, &slot->folder_seal, fault)) &&
-               slot_forward(slot, body, fault);
+        return (!request_is_command(request) || renew_folder(runner, slot, fault)) && slot_forward(slot, body, fault);
     own(freep) char *folder = xprintf("%s/attempts/%lld", runner->work, (long long)request->attempt);
     if (!folders_take(&runner->folders, folder, fault))
         return false;
@@ -84,7 +94,8 @@ static void take_start(struct runner *runner, const struct request *request, str
         return;
     }
     if (!start_send(runner, slot, request, body, &fault)) {
-        reply_lost(runner, request->attempt, ATTEMPT_FAILED, fault.message);
+        reply_lost(runner, request->attempt, fault.kind == FAULT_UNAVAILABLE ? ATTEMPT_UNSTARTED : ATTEMPT_FAILED,
+                   fault.message);
         return;
     }
     slot->use = SLOT_ATTEMPT;

@@ -41,7 +41,12 @@ void trash_throw(struct trash *trash, const char *path)
     if (rmdir(path) == 0 || errno == ENOENT) /* most are empty */
         return;
     next_name(trash, name);
-    if (renameat(AT_FDCWD, path, trash->fd, name) == 0)
+    int moved = renameat(AT_FDCWD, path, trash->fd, name);
+    if (moved < 0 && errno == EACCES) { /* as in remove_entry */
+        (void)!fchmodat(AT_FDCWD, path, 0700, AT_SYMLINK_NOFOLLOW);
+        moved = renameat(AT_FDCWD, path, trash->fd, name);
+    }
+    if (moved == 0)
         trash->empty = false;
 }
 

@@ -1,5 +1,7 @@
 /* A runner that lies: the test itself stands at the other end of the socket. And a runner of another user. */
+#include <linux/fs.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -267,16 +269,24 @@ static void the_same_user_is_refused_unless_allowed(void **state)
 
 enum { NOBODY = 65534 };
 
+/* If the test may do that. */
+static void as_another_user(struct kit *kit)
+{
+    if (geteuid() != 0)
+        return;
+    chmod(kit->folder, 0711);
+    kit->options.allow_same_user = false;
+    kit->options.run_as_uid = NOBODY;
+    kit->options.run_as_gid = NOBODY;
+}
+
 static void users_code_runs_as_another_user(void **state)
 {
     struct kit *kit = *state;
 
     if (geteuid() != 0)
         skip();
-    chmod(kit->folder, 0711);
-    kit->options.allow_same_user = false;
-    kit->options.run_as_uid = NOBODY;
-    kit->options.run_as_gid = NOBODY;
+    as_another_user(kit);
     kit_add_node(kit, "text", "json", NULL, NULL);
     kit_add_node(kit, "copy", "json", NULL, NULL);
     kit_add_task(kit, "who",
@@ -375,18 +385,20 @@ static void a_command_leaves_nothing_to_the_next(void **state)
 {
     struct kit *kit = *state;
 
+    as_another_user(kit); /* for whom a mode is a limit */
     kit->options.workers_max = 1;
-    kit_add_command(
-        kit, "tidy",
-        "pwd; ls -A; [ \"$HOME\" = \"$PWD\" ]; cat ~/secret 2>/dev/null; head -c 90000 /dev/zero | tr '\\0' x");
+    kit_add_command(kit, "tidy",
+                    "pwd >/dev/stdout; ls -A; [ \"$HOME\" = \"$PWD\" ]; cat ~/secret 2>/dev/null; head -c 90000 "
+                    "/dev/zero | tr '\\0' x");
     kit_add_command(
         kit, "spoiler",
         "echo s >secret; mkdir -p a/b; ln -s / c; chmod 0 a; chmod 777 .;\n"
         "exec perl -e 'use Fcntl; fcntl(STDOUT, F_SETFL, O_WRONLY | O_NONBLOCK) && fcntl(STDOUT, 1031, 4096) or die'");
     kit_add_command(kit, "writer", "echo s >secret");
     kit_add_command(kit, "remover", "cd /; rmdir \"$HOME\"");
+    kit_add_command(kit, "closer", "echo s >secret; chmod 0 . /dev/stdout");
     kit_start(kit);
-    static const char *const before[] = {"tidy", "spoiler", "writer", "remover", "tidy"};
+    static const char *const before[] = {"tidy", "spoiler", "writer", "remover", "closer", "tidy"};
     const char *folder = NULL;
     for (size_t i = 0; i < ARRAY_LEN(before); i++) {
         kit_await(kit, kit_submit(kit, before[i]), JOB_COMPLETED);
@@ -400,6 +412,86 @@ static void a_command_leaves_nothing_to_the_next(void **state)
         assert_null(strstr(log, "secret"));
     }
     assert_non_null(strstr(folder, "/attempts/keeper-"));
+}
+
+static bool set_immutable(int fd, bool on)
+{
+    int flags;
+
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+        return false;
+    flags = on ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
+    return ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0;
+}
+
+/* Whatever keeps a keeper's folder from being emptied: commands go on in another. */
+static void a_folder_that_stays_is_left(void **state)
+{
+    struct kit *kit = *state;
+    const char *folders[2];
+
+    kit->options.workers_max = 1;
+    kit_add_command(kit, "where", "pwd; touch file");
+    kit_start(kit);
+    own(closep) int fd = -1;
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+        const char *id = kit_submit(kit, "where");
+        kit_await(kit, id, JOB_COMPLETED);
+        folders[i] = kit_log(kit, id);
+        if (i > 0)
+            break;
+        fd =
+            open(arena_strndup(&kit->arena, folders[i], strcspn(folders[i], "\n")), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (!set_immutable(fd, true))
+            skip(); /* not ours to do, or not here */
+    }
+    assert_true(set_immutable(fd, false));
+    assert_string_not_equal(folders[0], folders[1]);
+}
+
+/* A descriptor outlives its attempt with whoever was handed it: a job that waits for one, the test here. What comes after is not for it, nor
+ * from it. */
+static void an_output_is_of_one_command(void **state)
+{
+    struct kit *kit = *state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    char byte;
+    struct msghdr message = {.msg_iov = &(struct iovec){&byte, 1},
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    int taker = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), output = -1;
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/t", kit->folder);
+    assert_int_equal(bind(taker, (struct sockaddr *)&address, sizeof address), 0);
+    kit->options.workers_max = 1;
+    kit_add_command(
+        kit, "giver",
+        arena_printf(&kit->arena,
+                     "exec /usr/bin/python3 -c 'import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+                     "s.connect(\"%s\"); socket.send_fds(s, [b\"x\"], [1])'",
+                     address.sun_path));
+    kit_add_command(
+        kit, "next",
+        arena_printf(&kit->arena, "echo one; while [ ! -e %s ]; do sleep 0.01; done; echo two", kit_path(kit, "gate")));
+    kit_start(kit);
+    kit_await(kit, kit_submit(kit, "giver"), JOB_COMPLETED);
+    assert_int_equal(recvmsg(taker, &message, MSG_CMSG_CLOEXEC), 1);
+    memcpy(&output, CMSG_DATA(&control.head), sizeof output);
+    const char *id = kit_submit(kit, "next");
+    kit_await(kit, id, JOB_RUNNING);
+    signal(SIGPIPE, SIG_IGN);
+    assert_int_equal(write(output, "forged\n", 7), -1);
+    assert_int_equal(errno, EPIPE);
+    kit_write(kit, "gate", "");
+    kit_await(kit, id, JOB_COMPLETED);
+    assert_string_equal(kit_log(kit, id), "one\ntwo\n");
+    close(output);
+    close(taker);
 }
 
 static int tests(void)
@@ -416,6 +508,8 @@ static int tests(void)
         T(an_external_runner_serves_again_and_again),
         T(a_job_reaches_nobody_but_its_own),
         T(a_command_leaves_nothing_to_the_next),
+        T(a_folder_that_stays_is_left),
+        T(an_output_is_of_one_command),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
