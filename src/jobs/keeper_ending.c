@@ -8,22 +8,29 @@
 #include "bailiff/clock.h"
 #include "jobs/keeper.h"
 
+/* What there is not is not said: two processes would read it for nothing. */
 static void write_code(struct text *json, const char *key, bool there, int code)
 {
-    jw_key(json, key);
     if (there)
-        jw_int(json, code);
-    else
-        jw_null(json);
+        jw_member_int(json, key, code);
+}
+
+static void write_line(struct text *json, const char *key, const char *line)
+{
+    if (line)
+        jw_member_string(json, key, line);
 }
 
 static void write_outputs(struct text *json, const struct keeper *keeper)
 {
+    size_t count = json_array_size(keeper->request.outputs);
+
+    if (keeper->outcome.result != ATTEMPT_COMPLETED || count == 0)
+        return;
     jw_key(json, "outputs");
     jw_open(json, '[');
-    if (keeper->outcome.result == ATTEMPT_COMPLETED)
-        for (size_t i = 0; i < json_array_size(keeper->request.outputs); i++)
-            jw_string(json, json_string_value(json_object_get(json_array_get(keeper->request.outputs, i), "path")));
+    for (size_t i = 0; i < count; i++)
+        jw_string(json, json_string_value(json_object_get(json_array_get(keeper->request.outputs, i), "path")));
     jw_close(json, ']');
 }
 
@@ -50,8 +57,8 @@ static void reply_ended(struct keeper *keeper)
     jw_member_string(&json, "result", attempt_result_name(outcome->result));
     write_code(&json, "exit_code", outcome->exited, outcome->exit_code);
     write_code(&json, "signal", outcome->signaled, outcome->signal);
-    jw_member_string(&json, "error", outcome->error);
-    jw_member_string(&json, "stacktrace", outcome->stacktrace);
+    write_line(&json, "error", outcome->error);
+    write_line(&json, "stacktrace", outcome->stacktrace);
     write_outputs(&json, keeper);
     write_exceptions(&json, outcome->exceptions);
     jw_close(&json, '}');

@@ -49,6 +49,8 @@ static bool write_command(const struct task_config *config, struct text *json, s
     for (size_t i = 0; i < config->command.count; i++)
         jw_string(json, config->command.items[i]);
     jw_close(json, ']');
+    if (config->environment.count == 0)
+        return true;
     jw_key(json, "environment");
     jw_open(json, '{');
     for (size_t i = 0; i < config->environment.count; i++) {
