@@ -49,6 +49,17 @@ static bool has_part(CURLU *url, CURLUPart part)
     return curl_url_get(url, part, &value, 0) == CURLUE_OK;
 }
 
+/* As it is copied from a description of the API. */
+static bool names_the_api(const char *text)
+{
+    static const char API[] = "/api/v1";
+    size_t len = strlen(text);
+
+    while (len > 0 && text[len - 1] == '/')
+        len--;
+    return len >= strlen(API) && strncmp(text + len - strlen(API), API, strlen(API)) == 0;
+}
+
 const char *caller_url_fault(const char *text)
 {
     own(url_cleanupp) CURLU *url = curl_url();
@@ -64,6 +75,8 @@ const char *caller_url_fault(const char *text)
         return "it is no address such as https://bailiff.example.com:8443";
     if (has_part(url, CURLUPART_QUERY) || has_part(url, CURLUPART_FRAGMENT) || strpbrk(text, "?#"))
         return "it has a query or a fragment; leave that out";
+    if (names_the_api(text))
+        return "it ends with /api/v1, which is added to it; leave that out";
     if (strcmp(scheme, "https") == 0)
         return NULL;
     if (strcmp(scheme, "http") != 0)

@@ -150,6 +150,8 @@ static void test_addresses(void **state)
 {
     static const char *const GOOD_ONES[] = {"https://a.example",
                                             "https://a.example:443/prefix/",
+                                            "https://a.example/api",
+                                            "https://a.example/api/v1/prefix",
                                             "https://[2001:db8::1]:8443",
                                             "http://localhost:80",
                                             "http://127.0.0.9",
@@ -164,6 +166,8 @@ static void test_addresses(void **state)
                                            "https://a?q",
                                            "https://a#f",
                                            "https://a/?",
+                                           "https://a/api/v1",
+                                           "https://a/prefix/api/v1//",
                                            "http://a.example",
                                            "http://10.0.0.1",
                                            "unix:x",
