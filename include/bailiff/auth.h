@@ -132,7 +132,7 @@ void token_cache_watch(struct token_cache *c, const struct revocations *r);
 /* ---- keys from providers ----
  * A keyring fetches what the issuers of a verifier publish, on a thread of its own, over verified TLS, within limits of time and
  * size, following no redirect. It keeps the last good set of each issuer in a folder, so that a restart needs no provider. A key
- * that is weak, malformed, private, or there twice is skipped with a line in the log. */
+ * that is weak, malformed, private, there twice, or more than a set may take to check is skipped with a line in the log. */
 struct keyring;
 struct keyring_options {
     const char *folder; /* made if missing: keys/ of the store */

@@ -9,7 +9,7 @@ must_check bool metadata_read(struct span json, const char *issuer, char **ret_j
 
 /* Called for each key that is left out. */
 typedef void (*key_skipped)(void *arg, const char *key, const char *why);
-/* At least one key must be usable. */
+/* At least one key must be usable. Takes a second at worst for honest keys, some for wrong ones. */
 must_check bool published_keys_read(struct span json, const struct key_rules *rules, key_skipped skipped, void *arg,
                                     struct key_set *ret_keys, struct fault *fault);
 

@@ -1,6 +1,6 @@
 /* What providers publish: metadata and key sets from outside. */
 #include "auth/published.h"
-#include "unit/auth_tokens.h"
+#include "unit/auth_jwks.h"
 
 static void metadata_fails(const char *json, const char *words)
 {
@@ -118,6 +118,85 @@ static void a_set_without_a_usable_key_is_refused(void **state)
     }
 }
 
+/* ---- what a set may cost ---- */
+
+/* RSA keys of one modulus; an even one is wrong. */
+static void add_keys(struct text *keys, EVP_PKEY *rsa, unsigned count, const char *kid, const char *more, bool wrong)
+{
+    for (unsigned i = 0; i < count; i++) {
+        own(freep) char *members =
+            xprintf(",\"alg\":\"RS256\",\"kid\":\"%s%u\"%s", kid, str_eq(kid, "same") ? 0 : i, more);
+        own(freep) char *jwk = rsa_jwk(rsa, members);
+        if (wrong) {
+            char *end = strchr(strstr(jwk, "\"n\":\"") + 5, '"') - 1;
+            end[-1] = end[0] = 'A';
+        }
+        text_printf(keys, "%s%s", keys->len > 0 ? "," : "", jwk);
+    }
+}
+
+/* How many are taken; `seen` says which are not. */
+static size_t take_set(struct text *keys, struct seen *seen)
+{
+    own(freep) char *json = xprintf("{\"keys\":[%s]}", keys->data);
+    own(key_set_done) struct key_set set = {0};
+    struct fault fault = {0};
+
+    text_done(keys);
+    text_done(&seen->text);
+    seen->count = 0;
+    if (!published_keys_read(span_of(json), &ANY, note_skipped, seen, &set, &fault))
+        assert_int_equal(fault.kind, FAULT_INVALID);
+    return set.count;
+}
+
+static unsigned count_words(const struct seen *seen, const char *words)
+{
+    unsigned count = 0;
+
+    for (const char *at = seen->text.data; at && (at = strstr(at, words)); at += strlen(words))
+        count++;
+    return count;
+}
+
+static void a_set_costs_no_more_than_is_honest(void **state)
+{
+    EVP_PKEY *usual = EVP_RSA_gen(2048), *large = EVP_RSA_gen(4096);
+    struct text keys = {0};
+    struct seen seen = {0};
+
+    add_keys(&keys, usual, 100, "usual", "", false);
+    assert_int_equal(take_set(&keys, &seen), 100);
+    assert_int_equal(seen.count, 0);
+
+    /* those for other uses are not checked and cost nothing */
+    add_keys(&keys, large, 40, "enc", ",\"use\":\"enc\"", false);
+    add_keys(&keys, large, 12, "sig", ",\"use\":\"sig\"", false);
+    assert_int_equal(take_set(&keys, &seen), 12);
+    assert_int_equal(count_words(&seen, "too long"), 0);
+
+    add_keys(&keys, large, 26, "large", "", false);
+    add_keys(&keys, usual, 1, "usual", "", false);
+    text_append_str(&keys, "," GOOD("ec"));
+    assert_int_equal(take_set(&keys, &seen), 26);
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(count_words(&seen, "too long"), 2);
+    assert_int_equal(count_words(&seen, "kid large25"), 2); /* its name, and in the reason */
+
+    /* one that is there again is looked at once, one that is wrong twice */
+    add_keys(&keys, large, 25, "same", "", false);
+    assert_int_equal(take_set(&keys, &seen), 1);
+    assert_int_equal(count_words(&seen, "the same kid"), 24);
+    add_keys(&keys, large, 12, "wrong", "", true);
+    add_keys(&keys, large, 2, "right", "", false);
+    assert_int_equal(take_set(&keys, &seen), 1);
+    assert_int_equal(count_words(&seen, "too long"), 1);
+
+    text_done(&seen.text);
+    EVP_PKEY_free(usual);
+    EVP_PKEY_free(large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +204,7 @@ int main(void)
         cmocka_unit_test(metadata_leads_nowhere_unsafe),
         cmocka_unit_test(keys_that_cannot_be_used_are_left_out),
         cmocka_unit_test(a_set_without_a_usable_key_is_refused),
+        cmocka_unit_test(a_set_costs_no_more_than_is_honest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
