@@ -5,14 +5,6 @@
 #include "bailiff/clock.h"
 #include "bailiff/thread.h"
 
-static void unlock(struct keyring **k)
-{
-    pthread_mutex_unlock(&(*k)->lock);
-}
-#define LOCKED(k)                                     \
-    own(unlock) struct keyring *locked_keyring = (k); \
-    pthread_mutex_lock(&locked_keyring->lock)
-
 bool keyring_new(const struct keyring_options *options, struct keyring **ret_keyring, struct fault *fault)
 {
     struct keyring *k = xcalloc(1, sizeof(*k));
@@ -109,6 +101,7 @@ static bool is_listed(const struct verifier *v, const struct provider *p)
 static void drop_others(struct keyring *k, const struct verifier *v)
 {
     struct provider **at = &k->providers;
+    LOCKED(k);
 
     while (*at) {
         struct provider *p = *at;
@@ -124,33 +117,35 @@ static void drop_others(struct keyring *k, const struct verifier *v)
     }
 }
 
-static struct provider *look_after(struct keyring *k, struct issuer *issuer)
+/* Its keys, counted, or NULL. */
+static struct key_bundle *look_after(struct keyring *k, struct issuer *issuer)
 {
     struct provider *p = find_provider(k, issuer->name);
+    bool is_new = !p;
 
-    if (!p) {
+    if (!p)
         p = provider_new(k, issuer);
+    else if (p->issuer != issuer)
+        provider_renew(k, p, issuer);
+    LOCKED(k);
+    if (is_new) {
         p->next = k->providers;
         k->providers = p;
-    } else if (p->issuer != issuer) {
-        provider_renew(k, p, issuer);
     }
-    return p;
+    return key_bundle_ref(p->keys);
 }
 
 struct verifier *keyring_equip(struct keyring *k, const struct verifier *v)
 {
     struct verifier *equipped = verifier_copy(v);
-    LOCKED(k);
 
     drop_others(k, v);
     for (size_t i = 0; i < equipped->count; i++) {
         struct trusted *t = &equipped->items[i];
         if (!t->issuer->fetched)
             continue;
-        const struct provider *p = look_after(k, t->issuer);
         key_bundle_unref(t->keys);
-        t->keys = key_bundle_ref(p->keys);
+        t->keys = look_after(k, t->issuer);
     }
     fetcher_wake(k->fetcher);
     return equipped;
@@ -218,6 +213,8 @@ static bool take_ended(struct keyring *k)
 /* A fetch that began before somebody's key was asked for may have been answered before that key was published: it waits for the next. */
 static void release_served(struct keyring *k)
 {
+    LOCKED(k);
+
     for (struct provider *p = k->providers; p; p = p->next)
         if (!p->under_way && !p->wanted)
             release(k, p, INT64_MAX);
@@ -259,14 +256,9 @@ static void *run(void *arg)
         int timeout_ms = begin_due(k);
         pthread_mutex_unlock(&k->lock);
         fetcher_poll(k->fetcher, timeout_ms);
-        pthread_mutex_lock(&k->lock);
-        bool fresh = take_ended(k);
-        pthread_mutex_unlock(&k->lock);
-        if (fresh && k->changed)
+        if (take_ended(k) && k->changed)
             k->changed(k->changed_arg);
-        pthread_mutex_lock(&k->lock);
         release_served(k);
-        pthread_mutex_unlock(&k->lock);
         while (shelve_next(k))
             ;
         pthread_mutex_lock(&k->lock);

@@ -1,4 +1,6 @@
-/* The keyring's own parts. `lock` guards providers and what they hold, but for what says otherwise. */
+/* The keyring's own parts. `lock` guards providers and what they hold, but for what says otherwise. Loops ask under it: nobody
+ * reads keys or files meanwhile. Which providers there are, and their issuers, is changed by keyring_equip alone; it may look at
+ * these without the lock. What is under way is never freed. */
 #ifndef AUTH_KEYRING_H
 #define AUTH_KEYRING_H
 
@@ -50,16 +52,27 @@ struct keyring {
     size_t waiting_count;
 };
 
-/* provider.c; under the lock */
-struct provider *provider_new(struct keyring *k, struct issuer *issuer);
-void provider_free(struct provider *p);
+static inline void keyring_unlock(struct keyring **k)
+{
+    pthread_mutex_unlock(&(*k)->lock);
+}
+#define LOCKED(k)                                             \
+    own(keyring_unlock) struct keyring *locked_keyring = (k); \
+    pthread_mutex_lock(&locked_keyring->lock)
+
+/* provider.c, without the lock: reading keys may take long */
+/* With the keys that were kept; not among the keyring's yet. */
+struct provider *provider_new(const struct keyring *k, struct issuer *issuer);
 /* The issuer was configured anew: its keys are judged by the new rules, if they are from the same address. */
 void provider_renew(struct keyring *k, struct provider *p, struct issuer *issuer);
+/* Goes on with what came; true: new keys are there. */
+bool provider_take(struct keyring *k, struct provider *p, struct fetched *fetched, int64_t now_ms);
+
+/* provider.c; under the lock */
+void provider_free(struct provider *p);
 /* When the next fetch may begin; monotonic. */
 int64_t provider_due_ms(const struct provider *p);
 /* Begins it. */
 void provider_begin(struct keyring *k, struct provider *p, int64_t now_ms);
-/* Goes on with what came; true: new keys are there. */
-bool provider_take(struct keyring *k, struct provider *p, struct fetched *fetched, int64_t now_ms);
 
 #endif

@@ -27,46 +27,55 @@ static double chance(void)
     return n / 4294967296.0;
 }
 
-static int64_t good_until_s(const struct provider *p)
+/* Without the lock: checking keys takes as long as their issuer likes, within bounds. */
+static bool read_keys(const struct keyring *k, const struct issuer *issuer, const struct text *document,
+                      struct key_bundle **ret_keys, struct fault *fault)
 {
-    return p->fetched_at_ms / 1000 + p->issuer->source.stale_max_s;
-}
-
-/* Reads the document as the provider's keys from now on. */
-static bool adopt(struct keyring *k, struct provider *p, struct text *document, int64_t fetched_at_ms,
-                  struct fault *fault)
-{
-    const struct key_source *source = &p->issuer->source;
+    const struct key_source *source = &issuer->source;
     const struct key_rules rules = {.algorithm = source->algorithm, .allowed = source->allowed};
-    struct skipping skipping = {k->log, p->issuer};
+    struct skipping skipping = {k->log, issuer};
     struct key_set keys = {0};
 
     if (!published_keys_read(text_span(document), &rules, log_skipped, &skipping, &keys, fault))
         return false;
-    p->fetched_at_ms = fetched_at_ms;
-    key_bundle_unref(p->keys);
-    p->keys = key_bundle_new(&keys, good_until_s(p));
-    text_done(&p->document);
-    p->document = *document;
-    *document = (struct text){0};
+    *ret_keys = key_bundle_new(&keys, 0);
     return true;
 }
 
+static void confirm(struct provider *p, int64_t fetched_at_ms)
+{
+    p->fetched_at_ms = fetched_at_ms;
+    key_bundle_prolong(p->keys, p->fetched_at_ms / 1000 + p->issuer->source.stale_max_s);
+}
+
+/* These are the provider's keys from now on, and the document that they are from. */
+static void adopt(struct provider *p, struct key_bundle **keys, struct text *document, int64_t fetched_at_ms)
+{
+    key_bundle_unref(p->keys);
+    p->keys = give(*keys);
+    text_done(&p->document);
+    p->document = *document;
+    *document = (struct text){0};
+    confirm(p, fetched_at_ms);
+}
+
 /* A clock that was set back must not make old keys good for longer. */
-static void load_shelved(struct keyring *k, struct provider *p)
+static void load_shelved(const struct keyring *k, struct provider *p)
 {
     struct shelved shelved = {0};
+    struct key_bundle *keys = NULL;
     struct fault fault = {0};
 
-    bool found = key_shelf_get(k->folder, p->issuer, &shelved, &fault);
-    shelved.fetched_at_ms = MIN(shelved.fetched_at_ms, clock_wall_ms());
-    if (found && adopt(k, p, &shelved.document, shelved.fetched_at_ms, &fault))
+    if (key_shelf_get(k->folder, p->issuer, &shelved, &fault) &&
+        read_keys(k, p->issuer, &shelved.document, &keys, &fault)) {
+        adopt(p, &keys, &shelved.document, MIN(shelved.fetched_at_ms, clock_wall_ms()));
         log_write(k->log, LOG_INFO, "keys.kept", "Keys of an earlier run are used until new ones are there.",
                   L_STR("issuer", p->issuer->name), L_INT("keys", p->keys->set.count));
+    }
     text_done(&shelved.document);
 }
 
-struct provider *provider_new(struct keyring *k, struct issuer *issuer)
+struct provider *provider_new(const struct keyring *k, struct issuer *issuer)
 {
     struct provider *p = xcalloc(1, sizeof(*p));
 
@@ -85,23 +94,49 @@ void provider_free(struct provider *p)
     free(p);
 }
 
-void provider_renew(struct keyring *k, struct provider *p, struct issuer *issuer)
+static void copy_document(struct keyring *k, const struct provider *p, struct text *out)
 {
-    p->discard = p->under_way; /* what comes was asked for by the old rules */
+    LOCKED(k);
+
+    text_append_span(out, text_span(&p->document));
+}
+
+/* False: another document came while this one was read. */
+static bool try_renew(struct keyring *k, struct provider *p, struct issuer *issuer)
+{
     bool moved = !str_eq(key_source_url(&p->issuer->source), key_source_url(&issuer->source));
-    own(text_done) struct text document = p->document;
+    own(text_done) struct text document = {0};
+    own(key_bundle_unrefp) struct key_bundle *keys = NULL;
     struct fault fault = {0};
 
-    p->document = (struct text){0};
+    if (!moved)
+        copy_document(k, p, &document);
+    bool usable = document.len > 0 && read_keys(k, issuer, &document, &keys, &fault);
+    LOCKED(k);
+    if (!moved && !span_eq(text_span(&document), text_span(&p->document)))
+        return false;
+    p->discard = p->under_way; /* what comes was asked for by the old rules */
     issuer_unref(p->issuer);
     p->issuer = issuer_ref(issuer);
     p->due_ms = 0;
     free(give(p->jwks_uri));
+    if (usable) {
+        adopt(p, &keys, &document, p->fetched_at_ms);
+        return true;
+    }
     key_bundle_unref(give(p->keys));
-    if (moved || !document.data)
+    text_done(&p->document);
+    if (document.len == 0)
         p->fetched_at_ms = 0;
-    else if (!adopt(k, p, &document, p->fetched_at_ms, &fault))
+    else
         snprintf(p->problem, sizeof(p->problem), "%.255s", fault.message);
+    return true;
+}
+
+void provider_renew(struct keyring *k, struct provider *p, struct issuer *issuer)
+{
+    while (!try_renew(k, p, issuer))
+        ;
 }
 
 /* ---- when it is asked again ---- */
@@ -166,54 +201,70 @@ void provider_begin(struct keyring *k, struct provider *p, int64_t now_ms)
         schedule_retry(k, p, &fault, now_ms);
 }
 
-static bool take_metadata(struct keyring *k, struct provider *p, const struct fetched *fetched, struct fault *fault)
+/* The metadata said where the keys are. */
+static bool go_on(struct keyring *k, struct provider *p, char *jwks_uri, struct fault *fault)
 {
-    char *uri = NULL;
-
-    if (!metadata_read(text_span(&fetched->body), p->issuer->name, &uri, fault))
-        return false;
     free(p->jwks_uri);
-    p->jwks_uri = uri;
+    p->jwks_uri = jwks_uri;
     p->of_metadata = false;
-    p->under_way = get(k, p, uri, fault);
+    p->under_way = get(k, p, jwks_uri, fault);
     return p->under_way;
 }
 
-static bool take_keys(struct keyring *k, struct provider *p, struct fetched *fetched, bool *ret_new,
-                      struct fault *fault)
+/* By whose rules what came is to be read, counted; NULL: it is not, for it is not wanted any more, or the same again. */
+static struct issuer *reading_for(struct keyring *k, const struct provider *p, const struct fetched *fetched)
 {
-    int64_t now_ms = clock_wall_ms();
+    LOCKED(k);
+    bool wanted = fetched->ok && !p->gone && !p->discard;
+    bool known = !p->of_metadata && p->keys && span_eq(text_span(&p->document), text_span(&fetched->body));
 
-    *ret_new = !p->keys || !span_eq(text_span(&p->document), text_span(&fetched->body));
-    if (*ret_new) {
-        if (!adopt(k, p, &fetched->body, now_ms, fault))
-            return false;
-        log_write(k->log, LOG_INFO, "keys.fetched", "New keys of an issuer are in force.",
-                  L_STR("issuer", p->issuer->name), L_INT("keys", p->keys->set.count));
-    } else {
-        p->fetched_at_ms = now_ms;
-        key_bundle_prolong(p->keys, good_until_s(p));
-    }
+    return wanted && !known ? issuer_ref(p->issuer) : NULL;
+}
+
+/* keys: *NULL: the same again. */
+static void take_keys(const struct keyring *k, struct provider *p, struct key_bundle **keys, struct text *document,
+                      int64_t fetched_at_ms)
+{
     p->unshelved = true;
-    return true;
+    if (!*keys) {
+        confirm(p, fetched_at_ms);
+        return;
+    }
+    adopt(p, keys, document, fetched_at_ms);
+    log_write(k->log, LOG_INFO, "keys.fetched", "New keys of an issuer are in force.", L_STR("issuer", p->issuer->name),
+              L_INT("keys", p->keys->set.count));
 }
 
 bool provider_take(struct keyring *k, struct provider *p, struct fetched *fetched, int64_t now_ms)
 {
+    int64_t fetched_at_ms = clock_wall_ms();
+    own(issuer_unrefp) struct issuer *issuer = reading_for(k, p, fetched);
+    own(key_bundle_unrefp) struct key_bundle *keys = NULL;
+    own(freep) char *jwks_uri = NULL;
     struct fault fault = fetched->fault;
-    bool fresh = false;
+    bool ok = fetched->ok;
 
+    if (issuer)
+        ok = p->of_metadata ? metadata_read(text_span(&fetched->body), issuer->name, &jwks_uri, &fault)
+                            : read_keys(k, issuer, &fetched->body, &keys, &fault);
+    bool fresh = keys != NULL;
+    LOCKED(k);
     p->under_way = false;
-    if (p->gone || p->discard) {
+    if (p->gone || p->discard) { /* also while it was read */
         p->discard = false;
+        p->wanted |= p->for_token; /* who waits for it waits for the next */
         p->due_ms = now_ms;
         return false;
     }
-    if (fetched->ok && p->of_metadata && take_metadata(k, p, fetched, &fault))
+    if (jwks_uri)
+        ok = go_on(k, p, give(jwks_uri), &fault);
+    if (p->under_way)
         return false; /* the keys are on their way */
-    if (fetched->ok && fault.kind == FAULT_NONE && take_keys(k, p, fetched, &fresh, &fault))
+    if (ok) {
+        take_keys(k, p, &keys, &fetched->body, fetched_at_ms);
         schedule_refresh(p, fetched->max_age_s, now_ms);
-    else
+    } else {
         schedule_retry(k, p, &fault, now_ms);
+    }
     return fresh;
 }
