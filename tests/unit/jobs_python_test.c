@@ -233,7 +233,9 @@ static void a_missing_python_is_explained(void **state)
     kit_write(kit, "app.toml", APPLICATION);
     assert_true(jobs_new(&kit->options, &kit->jobs, &fault));
     assert_false(jobs_load(kit->jobs, kit_path(kit, "app.toml"), &kit->manifest, &errors, &fault));
+#ifndef __SANITIZE_THREAD__ /* it forks where the program says vfork: why nothing was executed does not arrive */
     assert_non_null(strstr(errors.data, "/nonexistent/python3"));
+#endif
     kit_open_store(kit);
 }
 
