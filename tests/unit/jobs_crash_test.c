@@ -161,9 +161,15 @@ static void a_killed_keeper_takes_everything_along(void **state)
     kit_start(kit);
     const char *id = kit_submit(kit, "orphans");
     kit_await_file(mark);
-    kill(keeper_pid(kit), SIGKILL);
+    pid_t keeper = keeper_pid(kit);
+    const char *folder = arena_printf(&kit->arena, "%s/attempts/keeper-%d", kit->work, (int)keeper);
+    assert_true(kit_exists(folder));
+    kill(keeper, SIGKILL);
     kit_await(kit, id, JOB_FAILED);
     assert_int_equal(process_count(word, NULL), 0);
+    for (int64_t deadline = clock_mono_ms() + PATIENCE_MS; kit_exists(folder) && clock_mono_ms() < deadline;)
+        pause_ms(2);
+    assert_false(kit_exists(folder));
 }
 
 static void a_stopped_keeper_does_not_hold_up_a_cancel(void **state)
