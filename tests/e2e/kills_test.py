@@ -133,11 +133,11 @@ class Kills(unittest.TestCase):
         for name, count in counts.items():
             wait_until(lambda n=name, c=count: self.runs(n) >= c, f"{name} runs {count} times")
 
-    def kill(self, pids):
+    def kill(self, pids, number=signal.SIGKILL):
         for pid in pids:
             try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
+                os.kill(pid, number)
+            except ProcessLookupError:  # a command's `sleep`, perhaps
                 pass
 
     def check(self, never):
@@ -182,8 +182,8 @@ class Kills(unittest.TestCase):
 
     def test_everything(self):
         levels = below(self.server.process.pid)
-        for pid in [self.server.process.pid] + [pid for level in levels for pid in level]:
-            os.kill(pid, signal.SIGSTOP)  # nobody can clean up after another
+        # Nobody can clean up after another.
+        self.kill([self.server.process.pid] + [pid for level in levels for pid in level], signal.SIGSTOP)
         self.kill(levels[0] + levels[1])
         self.server.kill()
         # The jobs' own processes live on, stopped, with nobody above them: the next runner finds and ends them before anything begins again.
