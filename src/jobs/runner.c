@@ -13,11 +13,8 @@ enum { SWEEP_BUDGET = 256, BURY_PAUSE_MS = 10 };
 static void runner_done(struct runner *runner)
 {
     link_done(&runner->server);
-    for (size_t i = 0; i < runner->slot_count; i++) {
-        link_done(&runner->slots[i]->link);
-        free(runner->slots[i]->folder);
-        free(runner->slots[i]);
-    }
+    for (size_t i = 0; i < runner->slot_count; i++)
+        slot_free(runner->slots[i]);
     errands_done(runner);
     folders_done(&runner->folders);
     trash_done(&runner->trash);

@@ -92,7 +92,8 @@ must_check bool slot_send(struct slot *slot, json_t *message, struct fault *faul
 must_check bool slot_forward(struct slot *slot, struct span message, struct fault *fault); /* JSON as it came */
 void slot_rest(struct slot *slot);                                                         /* it answered */
 void slot_end(struct runner *runner, struct slot *slot); /* kills it; runner_bury does the rest */
-void slots_close(struct runner *runner);                 /* tells all keepers to end; the server is gone */
+void slot_free(struct slot *slot);
+void slots_close(struct runner *runner); /* tells all keepers to end; the server is gone */
 void runner_reap(struct runner *runner);
 /* Ends what dead keepers left behind, then answers for them. True while there are any. */
 bool runner_bury(struct runner *runner);

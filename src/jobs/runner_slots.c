@@ -71,7 +71,7 @@ static bool greet(struct runner *runner, struct slot *slot, struct fault *fault)
     return link_send(&slot->link, text_span(&json), fault);
 }
 
-static void slot_free(struct slot *slot)
+void slot_free(struct slot *slot)
 {
     link_done(&slot->link);
     free(slot->folder);

@@ -33,14 +33,16 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     "seq, id, entity_config_id, NULL, version, created_at, entity_id, entity_type, submitted_by, " \
     "(SELECT group_concat(j.status, ' ') FROM job AS j WHERE j.submission_id = submission.id)"
 /* and here from those that its jobs had at the time of the event */
-#define EVENT_COLUMNS                                                                                                   \
-    "e.seq, e.time, e.status, (SELECT group_concat((SELECT o.status FROM event AS o WHERE o.job_seq = s.seq AND o.seq " \
-    "<= e.seq ORDER BY o.seq DESC LIMIT 1), ' ') FROM job AS s WHERE s.submission_id = j.submission_id), e.attempt, "   \
+#define EVENT_COLUMNS                                                                                             \
+    "e.seq, e.time, e.status, (SELECT group_concat((SELECT o.status FROM event AS o WHERE o.job_seq = s.seq AND " \
+    "o.seq <= e.seq ORDER BY o.seq DESC LIMIT 1), ' ') FROM job AS s WHERE s.submission_id = j.submission_id), "  \
+    "e.attempt, "                                                                                                 \
     "e.cancel_requested, j.id, j.task_id, j.task_config_id, j.submission_id, j.owner_id"
 #define REVOCATION_COLUMNS "seq, id, issuer, token_id, subject, issued_before, created_at, created_by, reason"
 #define AUDIT_COLUMNS                                                                                                \
     "seq, time, outcome, action, target, issuer, subject, token_id, roles, address, request_id, client_request_id, " \
-    "method, path, permission, decision_id, reason, detail, status, count, previous, hash, certificate, certificate_subject"
+    "method, path, permission, decision_id, reason, detail, status, count, previous, hash, certificate, "            \
+    "certificate_subject"
 
 /* What a list of one table asks. Pages by seq: ?1 < seq <= ?2, at most ?3 rows, ?4: the value filtered by. */
 #define SEQ_STATEMENTS(X, T, table, columns)                                                                    \
@@ -78,7 +80,6 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
     X(SQL_META_ADD, "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING")                    \
     X(SQL_META_SET, "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = "         \
                     "excluded.value")                                                                                  \
-    /* Asked for afterwards: what RETURNING returns is a temporary table first. */                                      \
     X(SQL_ATTEMPT_SET, "UPDATE meta SET value = ?1 WHERE name = 'attempt'")                                            \
     X(SQL_ATTEMPT_NUMBER, "SELECT value FROM meta WHERE name = 'attempt'")                                             \
     /* ---- tasks ---- */                                                                                              \
