@@ -270,8 +270,7 @@ static bool kit_apply_submit(struct store_txn *txn, struct change *change, struc
                                    .controls = in->controls ? *in->controls : CONTROLS_UNSAID};
     struct submission submission;
 
-    return txn_create_task(txn, &EVERYTHING, &creation, &in->kit->arena, &in->task, fault) &&
-           (what.id = in->task.id) &&
+    return txn_create_task(txn, &EVERYTHING, &creation, &in->kit->arena, &in->task, fault) && (what.id = in->task.id) &&
            txn_submit_task(txn, &EVERYTHING, &what, &in->kit->arena, &in->task, &in->job, &submission, fault);
 }
 

@@ -32,8 +32,8 @@ static bool apply_work(struct store_txn *txn, struct change *change, struct faul
     snprintf(ack->id, sizeof(ack->id), "%s", task.id);
     if (number % 2 == 0)
         return true;
-    if (!txn_submit_task(txn, &ALL, &(struct task_submission){.id = task.id, .submitted_by = "ben"},
-                         &change->arena, &task, &job, &submission, fault))
+    if (!txn_submit_task(txn, &ALL, &(struct task_submission){.id = task.id, .submitted_by = "ben"}, &change->arena,
+                         &task, &job, &submission, fault))
         return false;
     snprintf(ack->id, sizeof(ack->id), "%s", job.id);
     return number % 4 == 1 || txn_start_job(txn, job.id, "w", &change->arena, &start, fault);

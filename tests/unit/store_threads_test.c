@@ -19,8 +19,8 @@ static bool apply_life(struct store_txn *txn, struct change *change, struct faul
     struct job job;
 
     if (!txn_create_task(txn, &ALL, &creation, &change->arena, &task, fault) ||
-        !txn_submit_task(txn, &ALL, &(struct task_submission){.id = task.id, .submitted_by = "ben"},
-                         &change->arena, &task, &job, &submission, fault))
+        !txn_submit_task(txn, &ALL, &(struct task_submission){.id = task.id, .submitted_by = "ben"}, &change->arena,
+                         &task, &job, &submission, fault))
         return false;
     change->outcome = arena_strdup(&change->arena, job.id);
     return true;
