@@ -321,7 +321,7 @@ void answer_exchange(struct exchange *x)
     e->answered = true;
     req->res.status = r->status;
     req->res.reason = status_reason(r->status);
-    if (r->close || e->connection->loop->draining)
+    if (r->close || atomic_load(&e->connection->loop->server->stopping))
         req->http1_is_persistent = 0;
     set_headers(e);
     set_length(e);

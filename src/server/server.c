@@ -262,6 +262,7 @@ bool server_tls_check(const struct listener_options *options, struct fault *faul
 
 void server_stop(struct server *server)
 {
+    atomic_store(&server->stopping, true);
     for (unsigned i = 0; i < server->loop_count; i++)
         loop_ask_stop(&server->loops[i]);
     join_loops(server);
