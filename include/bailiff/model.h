@@ -7,13 +7,22 @@
 
 #include "bailiff/controls.h"
 #include "bailiff/fault.h"
+#include "bailiff/file.h"
 #include "bailiff/permission.h"
 #include "bailiff/text.h"
 
 /* ---- ids ---- */
 enum { CONFIG_ID_MAX = 128, ENTITY_ID_MAX = 200, ENTITY_ID_SIZE = ENTITY_ID_MAX + 1 };
+/* Where ids come from; one thread's. Those of a group begin with the same 32 random bits, so that what is created together stands together in
+ * indexes: a batch of ids touches one of their pages, not one each. The other 90 bits are each id's own. Zeroed, it is ready but for a group. */
+struct id_source {
+    struct random_pool pool;
+    uint8_t group[4];
+};
+void id_group_begin(struct id_source *source);
 /* "TASK_<config id>_<uuid4>" and its sisters; prefix is "TASK", "JOB", "DATANODE"; a submission has no config id (NULL). */
-void entity_id_make(const char *prefix, const char *config_id, char out[static ENTITY_ID_SIZE]);
+void entity_id_make(struct id_source *source, const char *prefix, const char *config_id,
+                    char out[static ENTITY_ID_SIZE]);
 bool entity_id_valid(struct span id); /* [A-Za-z0-9_-]{1,200}: anything else cannot exist */
 
 /* ---- enumerations: X(enum name, wire name) ---- */

@@ -302,6 +302,14 @@ void uuid4(char out[static UUID_TEXT_SIZE])
     uint8_t b[16];
 
     random_bytes(b, sizeof(b));
+    uuid4_of(b, out);
+}
+
+void uuid4_of(const uint8_t random[static 16], char out[static UUID_TEXT_SIZE])
+{
+    uint8_t b[16];
+
+    memcpy(b, random, sizeof(b));
     b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
     b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
     uuid_format(b, out);
@@ -328,12 +336,17 @@ void uuid7(char out[static UUID_TEXT_SIZE])
     uuid7_from(random, out);
 }
 
-void uuid7_pooled(struct random_pool *pool, char out[static UUID_TEXT_SIZE])
+const uint8_t *random_pooled(struct random_pool *pool, size_t len)
 {
-    if (pool->left < 10) {
+    if (pool->left < len) {
         random_bytes(pool->bytes, sizeof(pool->bytes));
         pool->left = sizeof(pool->bytes);
     }
-    pool->left -= 10;
-    uuid7_from(pool->bytes + pool->left, out);
+    pool->left -= len;
+    return pool->bytes + pool->left;
+}
+
+void uuid7_pooled(struct random_pool *pool, char out[static UUID_TEXT_SIZE])
+{
+    uuid7_from(random_pooled(pool, 10), out);
 }

@@ -1,14 +1,24 @@
 /* Ids in Taipy's form. */
 #include <stdio.h>
+#include <string.h>
 
-#include "bailiff/file.h"
 #include "bailiff/model.h"
 
-void entity_id_make(const char *prefix, const char *config_id, char out[static ENTITY_ID_SIZE])
+void id_group_begin(struct id_source *source)
 {
+    memcpy(source->group, random_pooled(&source->pool, sizeof(source->group)), sizeof(source->group));
+}
+
+void entity_id_make(struct id_source *source, const char *prefix, const char *config_id,
+                    char out[static ENTITY_ID_SIZE])
+{
+    enum { OWN = 16 - sizeof(source->group) };
+    uint8_t bytes[16];
     char uuid[UUID_TEXT_SIZE];
 
-    uuid4(uuid);
+    memcpy(bytes, source->group, sizeof(source->group));
+    memcpy(bytes + sizeof(source->group), random_pooled(&source->pool, OWN), OWN);
+    uuid4_of(bytes, uuid);
     if (config_id)
         snprintf(out, ENTITY_ID_SIZE, "%s_%.*s_%s", prefix, CONFIG_ID_MAX, config_id, uuid);
     else

@@ -51,7 +51,7 @@ struct server {
     struct listener *listeners;
     size_t listener_count;
     atomic_bool stopping; /* set before any loop drains: no answer after it keeps its connection */
-    atomic_uint trust; /* counts the TLS contexts' reloads; changed under `lock`, with them */
+    atomic_uint trust;    /* counts the TLS contexts' reloads; changed under `lock`, with them */
     struct loop *loops;
     unsigned loop_count;
 

@@ -196,11 +196,13 @@ bool batch_run(struct ledger *ledger, struct change *first, struct fault *fault)
         .now_ms = ledger->latest_ms,
         .taken = ledger->taken,
         .head = ledger->head,
+        .ids = &ledger->ids,
         .events = ledger->events,
         .event_cap = ledger->event_cap,
         .idempotency_ttl_s = ledger->idempotency_ttl_s,
         .unfinished_jobs_max = ledger->unfinished_jobs_max,
     };
+    id_group_begin(&ledger->ids);
     bool ok = transaction_run(ledger, &txn, first, &cause);
 
     ledger->events = txn.events; /* may have grown */

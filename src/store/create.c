@@ -56,7 +56,7 @@ static bool add_data_node(struct store_txn *txn, const struct task_creation *cre
     const char *file = user_file ? NULL : config->default_file;
     char id[ENTITY_ID_SIZE];
 
-    entity_id_make("DATANODE", config->id, id);
+    entity_id_make(txn->ids, "DATANODE", config->id, id);
     query_text(&q, id);
     query_text(&q, config->id);
     query_null(&q); /* created through a task of its own: nobody owns it */
@@ -157,7 +157,7 @@ static bool create_task(struct store_txn *txn, const struct task_creation *creat
     struct used_nodes used = {
         .items = arena_alloc(arena, (config->input_count + config->output_count) * sizeof(*used.items))};
 
-    entity_id_make("TASK", config->id, id);
+    entity_id_make(txn->ids, "TASK", config->id, id);
     struct task task = {
         .revision = 1,
         .id = arena_strdup(arena, id),

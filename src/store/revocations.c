@@ -48,7 +48,7 @@ static bool insert(struct store_txn *txn, const struct revocation *what, struct 
     struct revocation made = *what;
     char id[ENTITY_ID_SIZE];
 
-    entity_id_make("REVOCATION", NULL, id);
+    entity_id_make(txn->ids, "REVOCATION", NULL, id);
     made.id = arena_strdup(arena, id);
     made.created_at_ms = txn->now_ms;
     query_text(&q, made.id);

@@ -147,7 +147,7 @@ struct job txn_job_of_task(const struct store_txn *txn, const struct task *task,
 {
     char id[ENTITY_ID_SIZE];
 
-    entity_id_make("JOB", task->config_id, id);
+    entity_id_make(txn->ids, "JOB", task->config_id, id);
     return (struct job){
         .revision = 1,
         .id = arena_strdup(arena, id),
@@ -168,7 +168,7 @@ struct submission txn_submission_of_task(const struct store_txn *txn, const stru
 {
     char id[ENTITY_ID_SIZE];
 
-    entity_id_make("SUBMISSION", NULL, id);
+    entity_id_make(txn->ids, "SUBMISSION", NULL, id);
     return (struct submission){
         .id = arena_strdup(arena, id),
         .entity_id = task->id,

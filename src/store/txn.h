@@ -20,6 +20,7 @@ struct store_txn {
     size_t event_count, event_cap;
     unsigned idempotency_ttl_s, unfinished_jobs_max;
     int64_t attempt_number; /* the last one given; 0: none yet in this transaction */
+    struct id_source *ids;  /* with this transaction's group */
     const char *issuer;     /* of whose change is being applied; NULL: nobody's */
 };
 

@@ -35,6 +35,7 @@ struct run {
     sqlite3_stmt *task, *data_node, *link, *audit;
     long long audit_seq;
     unsigned data_nodes;
+    unsigned char id_group[4]; /* ids of one transaction begin alike, as the store's do */
 };
 
 static void check(struct run *r, int ok)
@@ -62,11 +63,12 @@ static void run(struct run *r, sqlite3_stmt *statement)
     sqlite3_reset(statement);
 }
 
-static void id_make(const char *kind, char out[static ID_SIZE])
+static void id_make(const struct run *r, const char *kind, char out[static ID_SIZE])
 {
     unsigned char b[16];
 
     sqlite3_randomness(sizeof(b), b);
+    memcpy(b, r->id_group, sizeof(r->id_group));
     snprintf(out, ID_SIZE, "%s_noop_%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", kind, b[0],
              b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
@@ -77,12 +79,12 @@ static void create_task(struct run *r)
     char id[ID_SIZE], node_id[ID_SIZE] = "";
 
     for (unsigned i = 0; i < r->data_nodes; i++) {
-        id_make("DATANODE", node_id);
+        id_make(r, "DATANODE", node_id);
         sqlite3_bind_text(r->data_node, 1, node_id, -1, SQLITE_STATIC);
         run(r, r->data_node);
         nodes[i] = sqlite3_last_insert_rowid(r->db);
     }
-    id_make("TASK", id);
+    id_make(r, "TASK", id);
     sqlite3_bind_text(r->task, 1, id, -1, SQLITE_STATIC);
     sqlite3_bind_text(r->task, 2, node_id, -1, SQLITE_STATIC);
     run(r, r->task);
@@ -134,6 +136,7 @@ int main(int argc, char **argv)
     begin = now_s();
     do {
         execute(&r, "BEGIN IMMEDIATE");
+        sqlite3_randomness(sizeof(r.id_group), r.id_group);
         for (unsigned i = 0; i < batch; i++)
             create_task(&r);
         execute(&r, "COMMIT");

@@ -383,6 +383,10 @@ static void batches_keep_the_order(void **state)
     for (size_t i = 0; i < ARRAY_LEN(in); i++) {
         assert_ptr_equal(watch.changes[i]->input, &in[i]);
         assert_int_equal(in[i].task.seq, (int64_t)i + 1);
+        /* ids of one transaction begin alike, and only those */
+        size_t uuid = strlen(in[i].task.id) - (UUID_TEXT_SIZE - 1);
+        for (size_t j = 0; j < i; j++)
+            assert_int_equal(memcmp(in[i].task.id + uuid, in[j].task.id + uuid, 8) == 0, i / 3 == j / 3);
     }
     watch_free(&watch);
 }
