@@ -343,6 +343,8 @@ struct expected_file {
 };
 must_check bool store_expected_files(struct store_reader *reader, int64_t after_seq, size_t max, struct arena *arena,
                                      struct expected_file *ret_rows, size_t *ret_count, struct fault *fault);
+/* Waits a second at most for its file system; false, too, if that does not answer. Any thread. */
+bool store_file_is_there(struct store *store, const char *path);
 /* Files below storage that some data node points to: for the collection of old ones. */
 must_check bool store_file_in_use(struct store_reader *reader, const char *file, bool *ret_in_use, struct fault *fault);
 

@@ -1,6 +1,4 @@
 /* Files of the users' own that jobs wait for: nobody tells us of them, so they are looked for, a few at a time. */
-#include <sys/stat.h>
-
 #include "bailiff/clock.h"
 #include "jobs/thread.h"
 
@@ -37,7 +35,6 @@ void arrivals_step(struct jobs *jobs, int64_t now_ms)
     own(arena_done) struct arena arena = {0};
     struct expected_file rows[LOOKED_AT_ONCE];
     struct fault fault = {0};
-    struct stat st;
     size_t count = 0;
 
     if (jobs->stopping || jobs->arrivals_told > 0 || now_ms < jobs->arrivals_ms)
@@ -48,7 +45,7 @@ void arrivals_step(struct jobs *jobs, int64_t now_ms)
         return;
     }
     for (size_t i = 0; i < count; i++)
-        if (stat(rows[i].path, &st) == 0 && S_ISREG(st.st_mode))
+        if (store_file_is_there(jobs->store, rows[i].path))
             tell(jobs, rows[i].data_node_seq);
     /* the next ones in a second; from the first on when these were the last */
     jobs->arrivals_seq = count == LOOKED_AT_ONCE ? rows[count - 1].data_node_seq : 0;

@@ -197,6 +197,7 @@ bool batch_run(struct ledger *ledger, struct change *first, struct fault *fault)
         .taken = ledger->taken,
         .head = ledger->head,
         .ids = &ledger->ids,
+        .looker = ledger->looker,
         .events = ledger->events,
         .event_cap = ledger->event_cap,
         .idempotency_ttl_s = ledger->idempotency_ttl_s,

@@ -20,6 +20,7 @@ struct ledger {
     int checkpoint_error; /* SQLite's reason why the WAL could not be brought into the database file; SQLITE_OK */
     int log_pages;        /* of the WAL */
     struct id_source ids;
+    struct looker *looker;
     struct job_event *events; /* of the last transaction that was committed */
     size_t event_count, event_cap;
 };

@@ -52,7 +52,7 @@ static bool add_data_node(struct store_txn *txn, const struct task_creation *cre
                           struct fault *fault)
 {
     own(query_done) struct query q = query_begin(txn->db, SQL_DATA_NODE_ADD);
-    bool user_file = config->path && user_file_time_ms(config->path) != 0;
+    bool user_file = config->path && looker_file_is_there(txn->looker, config->path);
     const char *file = user_file ? NULL : config->default_file;
     char id[ENTITY_ID_SIZE];
 

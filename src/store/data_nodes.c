@@ -1,5 +1,3 @@
-#include <sys/stat.h>
-
 #include "store/txn.h"
 
 bool txn_data_node_touch(struct store_txn *txn, int64_t data_node_seq, struct fault *fault)
@@ -19,14 +17,4 @@ bool txn_data_node_written(struct store_txn *txn, int64_t data_node_seq, int64_t
     query_int(&q, time_ms);
     query_text(&q, file);
     return query_run_one(&q, fault);
-}
-
-int64_t user_file_time_ms(const char *path)
-{
-    struct stat st;
-
-    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
-        return 0;
-    int64_t time_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
-    return time_ms > 0 ? time_ms : 1;
 }

@@ -83,7 +83,7 @@ static bool look_at_user_files(struct store_txn *txn, int64_t job_seq, struct se
     query_int(&q, job_seq);
     while ((result = query_step(&q)) == QUERY_ROW) {
         const char *path = (const char *)sqlite3_column_text(q.statement, 1);
-        if (path && user_file_time_ms(path) != 0)
+        if (path && looker_file_is_there(txn->looker, path))
             seq_list_add(seen, query_column_int(&q, 0));
     }
     if (result == QUERY_ERROR)

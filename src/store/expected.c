@@ -1,5 +1,6 @@
 /* Files of the users' own, which nobody tells us of when they come into being. */
 #include "store/reader.h"
+#include "store/store.h"
 #include "store/txn.h"
 
 bool store_expected_files(struct store_reader *reader, int64_t after_seq, size_t max, struct arena *arena,
@@ -21,6 +22,11 @@ bool store_expected_files(struct store_reader *reader, int64_t after_seq, size_t
     return true;
 }
 
+bool store_file_is_there(struct store *store, const char *path)
+{
+    return looker_file_is_there(store->looker, path);
+}
+
 static bool is_there(struct store_txn *txn, int64_t data_node_seq, bool *ret, struct fault *fault)
 {
     own(query_done) struct query q = query_begin(txn->db, SQL_FILE_EXPECTED);
@@ -29,7 +35,7 @@ static bool is_there(struct store_txn *txn, int64_t data_node_seq, bool *ret, st
     query_int(&q, data_node_seq);
     result = query_step(&q);
     const char *path = result == QUERY_ROW ? (const char *)sqlite3_column_text(q.statement, 0) : NULL;
-    *ret = path && user_file_time_ms(path) != 0;
+    *ret = path && looker_file_is_there(txn->looker, path);
     return result != QUERY_ERROR || query_fault(&q, fault);
 }
 

@@ -20,14 +20,16 @@ static bool read_data_nodes(struct store_txn *txn, const struct id_list *ids, st
     return true;
 }
 
-/* When the value last changed, 0: there is none. A user may have written a file of his own since. */
-static int64_t edit_time_ms(const struct data_node *node)
+/* When the value last changed, 0: there is none. A user may have written a file of his own since. False: nobody knows. */
+static bool edit_time(const struct store_txn *txn, const struct data_node *node, int64_t *ret_ms)
 {
-    int64_t user_ms = node->path && !node->file ? user_file_time_ms(node->path) : 0;
+    bool users = node->path && !node->file;
+    int64_t user_ms = 0;
 
-    if (node->path && !node->file && user_ms == 0)
-        return 0;
-    return user_ms > node->last_edit_ms ? user_ms : node->last_edit_ms;
+    if (users && !looker_file_time(txn->looker, node->path, &user_ms))
+        return false;
+    *ret_ms = users && user_ms == 0 ? 0 : user_ms > node->last_edit_ms ? user_ms : node->last_edit_ms;
+    return true;
 }
 
 /* Taipy's rule: all outputs are there, valid and not older than the inputs. */
@@ -38,15 +40,17 @@ static bool can_skip(const struct store_txn *txn, const struct job_start *start)
     if (start->job.force || !start->task.skippable || start->output_count == 0)
         return false;
     for (size_t i = 0; i < start->output_count; i++) {
-        int64_t edited = edit_time_ms(&start->outputs[i]), valid = start->outputs[i].validity_period_ms;
-        if (edited == 0 || (valid > 0 && txn->now_ms - edited >= valid))
+        int64_t edited, valid = start->outputs[i].validity_period_ms;
+        if (!edit_time(txn, &start->outputs[i], &edited) || edited == 0 || (valid > 0 && txn->now_ms - edited >= valid))
             return false;
         if (edited > txn->now_ms + CLOCK_BACK_MAX_MS) /* a file of a time to come: nobody knows what it is newer than */
             return false;
         oldest_output = edited < oldest_output ? edited : oldest_output;
     }
     for (size_t i = 0; i < start->input_count; i++) {
-        int64_t edited = edit_time_ms(&start->inputs[i]);
+        int64_t edited;
+        if (!edit_time(txn, &start->inputs[i], &edited))
+            return false;
         newest_input = edited > newest_input ? edited : newest_input;
     }
     return oldest_output >= newest_input;

@@ -150,6 +150,7 @@ static bool open_database(struct store *store, const struct store_options *optio
 
 static void store_free(struct store *store)
 {
+    looker_free(store->looker);
     closep(&store->lock_fd);
     free(store->path);
     free(store);
@@ -172,6 +173,8 @@ bool store_open(const struct store_options *options, struct store **ret_store, s
     if (!make_folder(options->folder, fault) || !store_lock(options->folder, &store->lock_fd, fault) ||
         !open_database(store, options, &db, &begin, fault))
         return false;
+    store->looker = looker_new(&(struct looker_options){.log = options->log});
+    begin.looker = store->looker;
     if (!writer_start(options, give(db), &begin, &store->writer, fault))
         return false;
     *ret_store = give(store);

@@ -11,6 +11,7 @@ struct store {
     char *path; /* of the database */
     int lock_fd;
     uint8_t secret[STORE_SECRET_SIZE];
+    struct looker *looker;
     struct writer *writer;
 };
 

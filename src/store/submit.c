@@ -24,7 +24,7 @@ static bool look_at_input(struct store_txn *txn, const char *id, struct arena *a
     path = query_column_int(&q, 2) == 0 ? query_column_text(&q, 3, arena) : NULL;
     query_done(&q);
     /* a file of the user's own came into being since the task was created; whether somebody is about to write it must be asked again */
-    if (!path || user_file_time_ms(path) == 0)
+    if (!path || !looker_file_is_there(txn->looker, path))
         return true;
     if (!txn_user_file_seen(txn, ret->seq, fault))
         return false;

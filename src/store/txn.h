@@ -4,6 +4,7 @@
 
 #include "bailiff/store.h"
 #include "store/database.h"
+#include "store/looker.h"
 
 enum {
     CLOCK_BACK_MAX_MS = 300000, /* a clock that is behind by no more is waited for */
@@ -21,6 +22,7 @@ struct store_txn {
     unsigned idempotency_ttl_s, unfinished_jobs_max;
     int64_t attempt_number; /* the last one given; 0: none yet in this transaction */
     struct id_source *ids;  /* with this transaction's group */
+    struct looker *looker;  /* at users' files */
     const char *issuer;     /* of whose change is being applied; NULL: nobody's */
 };
 
@@ -52,8 +54,6 @@ must_check bool txn_take_time(struct store_txn *txn, struct fault *fault);
 must_check bool txn_data_node_touch(struct store_txn *txn, int64_t data_node_seq, struct fault *fault);
 must_check bool txn_data_node_written(struct store_txn *txn, int64_t data_node_seq, int64_t time_ms, const char *file,
                                       struct fault *fault);
-/* Modification time of a user's file, 0: there is no such file. */
-int64_t user_file_time_ms(const char *path);
 
 /* ---- submitting (submit.c) ---- */
 struct submission txn_submission_of_task(const struct store_txn *txn, const struct task *task, const char *submitted_by,

@@ -219,6 +219,7 @@ bool writer_start(const struct store_options *options, struct database *db, cons
         .db = db,
         .head = begin->head,
         .latest_ms = begin->latest_ms,
+        .looker = begin->looker,
         .taken = {clock_wall_ms(), clock_mono_ms()},
         .idempotency_ttl_s = options->idempotency_ttl_s ? options->idempotency_ttl_s : IDEMPOTENCY_TTL_S,
         .unfinished_jobs_max = options->unfinished_jobs_max,

@@ -4,6 +4,7 @@
 
 #include "bailiff/store.h"
 #include "store/database.h"
+#include "store/looker.h"
 
 struct writer;
 
@@ -11,6 +12,7 @@ struct writer_begin { /* where the database stands */
     struct audit_walk head;
     uint8_t audit_key[AUDIT_KEY_SIZE];
     int64_t latest_ms;
+    struct looker *looker; /* outlives the writer */
 };
 /* Takes the connection over. */
 must_check bool writer_start(const struct store_options *options, struct database *db, const struct writer_begin *begin,

@@ -3,12 +3,14 @@
     /usr/bin/python3 tests/e2e/faults_test.py [-v] [Class.test]
 """
 
+import os
 import shutil
 import tempfile
 import unittest
 
-from lib import strace
+from lib import apps, strace
 from lib.faults import ALWAYS, ONCE, Case, Subject
+from lib.server import Server, wait_until
 
 LOG, DATABASE, RESULTS = "data/bailiff.db-wal", "data/bailiff.db", "data/storage/results"
 
@@ -67,6 +69,48 @@ class Faults(unittest.TestCase):
     def test_the_runner_is_lost(self):
         self.suffer("jobs", "sendto", "error=EPIPE", ONCE)
         self.suffer("jobs", "recvfrom", "error=ECONNRESET", ONCE)
+
+
+@unittest.skipIf(strace.usable() is not None, f"{strace.usable()}")
+class DeadMount(unittest.TestCase):
+    """The file system of a data node's path does not answer: what needs it waits, and nobody else notices."""
+
+    APPLICATION = """
+data_nodes:
+  near: {storage_type: json, path: near/value.json}
+  far: {storage_type: json, path: far/value.json}
+tasks:
+  near: {command: [/bin/true], inputs: [near]}
+  far: {command: [/bin/true], inputs: [far]}
+"""
+
+    def test_what_needs_it_waits(self):
+        folder = tempfile.mkdtemp(prefix="bailiff-faults-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        application = os.path.join(folder, "app")
+        for name in ("near", "far"):
+            os.makedirs(os.path.join(application, name))
+        server = Server(apps.write(application, "app.yaml", self.APPLICATION), {}, folder)
+        self.addCleanup(server.remove)
+        self.addCleanup(server.end)
+        server.start()
+        jobs = {name: server.submit(server.create(name)) for name in ("near", "far")}
+        self.assertEqual({server.job(job)["status"] for job in jobs.values()}, {"BLOCKED"})
+        path = os.path.join(application, "far", "value.json")
+        holding = ("-e", "trace=newfstatat", "-e", "inject=newfstatat:delay_enter=600s", "-P", path)
+        with strace.Trace(strace.threads(server.process.pid)["looker"], *holding):
+            wait_until(lambda: '"data_node.path"' in server.log() or " data_node.path " in server.log(), "the log tells of it")
+            for name in ("far", "near"):
+                apps.write(application, f"{name}/value.json", "1")
+            self.assertEqual(server.wait_job(jobs["near"])["status"], "COMPLETED")
+            another = server.submit(server.create("near"))
+            self.assertEqual(server.wait_job(another)["status"], "COMPLETED")
+            self.assertEqual(server.job(jobs["far"])["status"], "BLOCKED")
+            late = server.submit(server.create("far"))
+            self.assertEqual(server.job(late)["status"], "BLOCKED")
+        for job in (jobs["far"], late):
+            self.assertEqual(server.wait_job(job)["status"], "COMPLETED")
+        server.stop()
 
 
 if __name__ == "__main__":
