@@ -46,16 +46,30 @@ static const char *name_of(const struct data_node_config *config, struct arena *
     return arena_strdup(arena, json_member_string(properties, "name", &ok));
 }
 
+/* Whether its value is the user's file. Where there is a default, nobody would ask again: so it must be known. */
+static bool look_for_user_file(struct store_txn *txn, const struct data_node_config *config, bool *ret,
+                               struct fault *fault)
+{
+    *ret = false;
+    if (!config->path || looker_knows_file(txn->looker, config->path, ret) || !config->default_file)
+        return true;
+    return fault_unavailable(
+        fault, 5, "Whether the file of data node config %s exists is not known: its file system does not answer.",
+        config->id);
+}
+
 /* A data node begins written if it has a default, or if the user's file is there already. */
 static bool add_data_node(struct store_txn *txn, const struct task_creation *creation,
                           const struct data_node_config *config, struct arena *arena, struct used_node *ret,
                           struct fault *fault)
 {
     own(query_done) struct query q = query_begin(txn->db, SQL_DATA_NODE_ADD);
-    bool user_file = config->path && looker_file_is_there(txn->looker, config->path);
-    const char *file = user_file ? NULL : config->default_file;
     char id[ENTITY_ID_SIZE];
+    bool user_file;
 
+    if (!look_for_user_file(txn, config, &user_file, fault))
+        return false;
+    const char *file = user_file ? NULL : config->default_file;
     entity_id_make(txn->ids, "DATANODE", config->id, id);
     query_text(&q, id);
     query_text(&q, config->id);

@@ -8,7 +8,7 @@
 #include "bailiff/clock.h"
 #include "bailiff/thread.h"
 
-enum { PATIENCE_MS = 1000, LATE_ANSWER_MS = 5000, WARN_EVERY_MS = 60000 };
+enum { PATIENCE_MS = 1000, LATE_ANSWER_MS = 5000, WARN_EVERY_MS = 60000, TIME_UNKNOWN = -1, HURRY = 10 };
 
 struct look {
     char *path;
@@ -30,11 +30,19 @@ struct looker {
     bool left; /* by its owner: the last thread ends it */
 };
 
+/* Nothing is there that we could ever read; other errors are troubles of the file system's, and say nothing of the file. */
+static bool says_absent(int error)
+{
+    return error == ENOENT || error == ENOTDIR || error == EACCES || error == ELOOP || error == ENAMETOOLONG;
+}
+
 static int64_t modification_time(const char *path)
 {
     struct stat st;
 
-    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+    if (stat(path, &st) < 0)
+        return says_absent(errno) ? 0 : TIME_UNKNOWN;
+    if (!S_ISREG(st.st_mode))
         return 0;
     int64_t time_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
     return time_ms > 0 ? time_ms : 1;
@@ -138,10 +146,19 @@ static const struct look *late_answer(const struct looker *looker, const char *p
     return latest;
 }
 
+static bool is_looked_at(const struct looker *looker, const char *path)
+{
+    for (const struct look *look = looker->looks; look; look = look->next)
+        if (look->state == LOOK_RUNS && in_same_folder(look->path, path))
+            return true;
+    return false;
+}
+
+/* One at a time in a folder: it may be found dead by the first. */
 static struct look *look_begin_next(struct looker *looker)
 {
     for (struct look *look = looker->looks; look; look = look->next)
-        if (look->state == LOOK_WAITS) {
+        if (look->state == LOOK_WAITS && !is_looked_at(looker, look->path)) {
             look->state = LOOK_RUNS;
             return look;
         }
@@ -224,41 +241,49 @@ static void warn(struct looker *looker, const char *path, int64_t now_ms)
               L_INT("held", held_count(looker)));
 }
 
-/* The lock is held. True if there was an answer in time. */
-static bool look_and_wait(struct looker *looker, const char *path, int64_t *ret_ms)
+/* Where one folder is dead, others of the same mount will be; whoever waited for each as long would hold up everybody. */
+static unsigned patience_ms(const struct looker *looker)
 {
-    int64_t until_ms = clock_mono_ms() + looker->options.patience_ms;
+    return held_count(looker) == 0 ? looker->options.patience_ms : (looker->options.patience_ms + HURRY - 1) / HURRY;
+}
+
+/* The lock is held. */
+static int64_t look_and_wait(struct looker *looker, const char *path)
+{
+    int64_t until_ms = clock_mono_ms() + patience_ms(looker);
     struct timespec until = time_at(until_ms);
     struct look *look = look_add(looker, path);
 
     wake_or_start(looker);
     for (int rc = 0; look->state != LOOK_ANSWERED && rc != ETIMEDOUT;)
         rc = pthread_cond_timedwait(&looker->answered, &looker->lock, &until);
-    bool answered = look->state == LOOK_ANSWERED;
-    if (look->state != LOOK_RUNS) {
-        *ret_ms = look->time_ms;
-        look_remove(looker, look);
-        return answered;
+    if (look->state == LOOK_RUNS) {
+        look->given_up = true;
+        warn(looker, path, until_ms);
+        return TIME_UNKNOWN;
     }
-    look->given_up = true;
-    warn(looker, path, until_ms);
-    return false;
+    int64_t time_ms = look->state == LOOK_ANSWERED ? look->time_ms : TIME_UNKNOWN;
+    look_remove(looker, look);
+    return time_ms;
 }
 
 static bool ask(struct looker *looker, const char *path, bool late_will_do, int64_t *ret_ms)
 {
+    int64_t time_ms = TIME_UNKNOWN;
     const struct look *late;
-    bool known = true;
 
     pthread_mutex_lock(&looker->lock);
     forget_old(looker, clock_mono_ms());
     late = late_will_do ? late_answer(looker, path) : NULL;
     if (late)
-        *ret_ms = late->time_ms;
-    else
-        known = !is_held(looker, path) && held_count(looker) < LOOKER_THREADS && look_and_wait(looker, path, ret_ms);
+        time_ms = late->time_ms;
+    else if (!is_held(looker, path) && held_count(looker) < LOOKER_THREADS)
+        time_ms = look_and_wait(looker, path);
     pthread_mutex_unlock(&looker->lock);
-    return known;
+    if (time_ms == TIME_UNKNOWN)
+        return false;
+    *ret_ms = time_ms;
+    return true;
 }
 
 bool looker_file_time(struct looker *looker, const char *path, int64_t *ret_ms)
@@ -266,11 +291,21 @@ bool looker_file_time(struct looker *looker, const char *path, int64_t *ret_ms)
     return ask(looker, path, false, ret_ms);
 }
 
+bool looker_knows_file(struct looker *looker, const char *path, bool *ret_there)
+{
+    int64_t time_ms;
+
+    if (!ask(looker, path, true, &time_ms))
+        return false;
+    *ret_there = time_ms != 0;
+    return true;
+}
+
 bool looker_file_is_there(struct looker *looker, const char *path)
 {
-    int64_t time_ms = 0;
+    bool there;
 
-    return ask(looker, path, true, &time_ms) && time_ms != 0;
+    return looker_knows_file(looker, path, &there) && there;
 }
 
 /* ---- end ---- */

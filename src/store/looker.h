@@ -7,14 +7,14 @@
 
 #include "bailiff/log.h"
 
-enum { LOOKER_THREADS = 4 };
+enum { LOOKER_THREADS = 16 };
 
 struct looker;
 struct looker_options {
     struct log *log;
     unsigned patience_ms; /* 0: a second */
-    int64_t (*time_of)(
-        const char *path); /* of tests; NULL: the file's modification time, 0: there is no regular file */
+    /* of tests; NULL: the file's modification time, 0: there is no regular file, -1: the file system fails */
+    int64_t (*time_of)(const char *path);
 };
 struct looker *looker_new(const struct looker_options *options);
 /* Threads that are held are left behind, with what they need. NULL ok. */
@@ -22,8 +22,9 @@ void looker_free(struct looker *looker);
 
 /* False: nobody knows. Wall-clock milliseconds; 0: there is no regular file. */
 must_check bool looker_file_time(struct looker *looker, const char *path, int64_t *ret_ms);
-/* Also by an answer that came too late for whoever asked, some seconds ago: of a slow file system there are no others. False: it is not there, or
- * nobody knows. */
+/* Also by an answer that came too late for whoever asked, some seconds ago: of a slow file system there are no others. False: nobody knows. */
+must_check bool looker_knows_file(struct looker *looker, const char *path, bool *ret_there);
+/* For those who ask again later. False: it is not there, or nobody knows. */
 bool looker_file_is_there(struct looker *looker, const char *path);
 
 #endif

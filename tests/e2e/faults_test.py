@@ -79,21 +79,34 @@ class DeadMount(unittest.TestCase):
 data_nodes:
   near: {storage_type: json, path: near/value.json}
   far: {storage_type: json, path: far/value.json}
+  kept: {storage_type: json, path: far/kept.json, default_data: 1}
 tasks:
   near: {command: [/bin/true], inputs: [near]}
   far: {command: [/bin/true], inputs: [far]}
+  kept: {command: [/bin/true], inputs: [kept]}
 """
 
-    def test_what_needs_it_waits(self):
+    def serve(self, text=APPLICATION):
         folder = tempfile.mkdtemp(prefix="bailiff-faults-")
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         application = os.path.join(folder, "app")
         for name in ("near", "far"):
             os.makedirs(os.path.join(application, name))
-        server = Server(apps.write(application, "app.yaml", self.APPLICATION), {}, folder)
+        server = Server(apps.write(application, "app.yaml", text), {}, folder)
         self.addCleanup(server.remove)
         self.addCleanup(server.end)
         server.start()
+        return server, application
+
+    def refused(self, server):
+        """Its default must not stand in for a file that is there, as far as anybody knows."""
+        answer = server.request("POST", "/api/v1/tasks/?config_id=kept", "TAIPY_EDITOR")
+        self.assertEqual(answer.status, 503, answer)
+        self.assertIn("Retry-After", answer.headers)
+        self.assertNotIn("kept.json", answer.json()["message"])
+
+    def test_what_needs_it_waits(self):
+        server, application = self.serve()
         jobs = {name: server.submit(server.create(name)) for name in ("near", "far")}
         self.assertEqual({server.job(job)["status"] for job in jobs.values()}, {"BLOCKED"})
         path = os.path.join(application, "far", "value.json")
@@ -108,9 +121,21 @@ tasks:
             self.assertEqual(server.job(jobs["far"])["status"], "BLOCKED")
             late = server.submit(server.create("far"))
             self.assertEqual(server.job(late)["status"], "BLOCKED")
+            self.refused(server)
         for job in (jobs["far"], late):
             self.assertEqual(server.wait_job(job)["status"], "COMPLETED")
+        server.create("kept")
         server.stop()
+
+    def test_errors_say_nothing_of_the_file(self):
+        server, application = self.serve()
+        apps.write(application, "far/kept.json", "2")
+        server.create("near")  # somebody looks
+        with strace.Trace(strace.threads(server.process.pid)["looker"], "-e", "inject=newfstatat:error=EIO"):
+            self.refused(server)
+        kept = server.create("kept")
+        read = server.request("GET", f"/api/v1/datanodes/{kept['input_ids'][0]}/read/", "TAIPY_READER")
+        self.assertEqual(read.json()["data"], 2)
 
 
 if __name__ == "__main__":

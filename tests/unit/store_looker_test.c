@@ -16,7 +16,7 @@
 
 enum { PATIENCE_MS = 300, FAR_MS = 60000 };
 
-/* Whatever lies below /dead is held until the gate opens; every file is there. */
+/* Whatever lies below /dead is held until the gate opens, the file system of /odd fails; every file is there. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -37,7 +37,7 @@ static int64_t gated_time(const char *path)
         pthread_cond_broadcast(&gate.changed);
     }
     pthread_mutex_unlock(&gate.lock);
-    return 7;
+    return strncmp(path, "/odd", 4) == 0 ? -1 : 7;
 }
 
 static void gate_open(void)
@@ -96,13 +96,16 @@ static void knows(struct looker *looker, const char *path, int64_t expected_ms)
 static void what_is_there_is_told(void **state)
 {
     char folder[] = "/tmp/bailiff-looker-XXXXXX";
-    struct looker *looker = looker_new(&(struct looker_options){0});
+    struct looker *looker = looker_new(&(struct looker_options){.patience_ms = FAR_MS});
     int64_t time_ms = -1;
+    bool there = true;
 
     assert_non_null(mkdtemp(folder));
     own(freep) char *file = xprintf("%s/file", folder);
     assert_true(looker_file_time(looker, file, &time_ms));
     assert_int_equal(time_ms, 0);
+    assert_true(looker_knows_file(looker, file, &there));
+    assert_false(there);
     assert_false(looker_file_is_there(looker, file));
     assert_true(file_write_durable(file, "x", 1, 0600, NULL));
     struct timespec times[2] = {{.tv_sec = 1000, .tv_nsec = 5000000}, {.tv_sec = 1000, .tv_nsec = 5000000}};
@@ -112,6 +115,9 @@ static void what_is_there_is_told(void **state)
     assert_true(looker_file_is_there(looker, file));
     assert_true(looker_file_time(looker, folder, &time_ms));
     assert_int_equal(time_ms, 0); /* a folder is no file */
+    own(freep) char *below = xprintf("%s/below", file);
+    assert_true(looker_file_time(looker, below, &time_ms));
+    assert_int_equal(time_ms, 0);
     looker_free(looker);
     unlink(file);
     rmdir(folder);
@@ -133,6 +139,31 @@ static void a_dead_folder_holds_one_look(void **state)
     looker_free(looker);
 }
 
+static void *ask_in_vain(void *arg)
+{
+    int64_t time_ms;
+
+    assert_false(looker_file_time(arg, "/dead/b", &time_ms));
+    return NULL;
+}
+
+/* The writer and the job thread ask at the same time, before it is known that nothing comes. */
+static void a_dead_folder_holds_one_look_whoever_asks(void **state)
+{
+    struct looker *looker = gated(PATIENCE_MS);
+    pthread_t threads[2 * LOOKER_THREADS];
+
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_in_vain, looker), 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        pthread_join(threads[i], NULL);
+    assert_true(looks() <= 1);
+    knows(looker, "/well/a", 7);
+    gate_open();
+    knows(looker, "/dead/a", 7);
+    looker_free(looker);
+}
+
 static void an_answer_that_comes_late_is_one(void **state)
 {
     struct looker *looker = gated(PATIENCE_MS);
@@ -148,6 +179,20 @@ static void an_answer_that_comes_late_is_one(void **state)
     looker_free(looker);
 }
 
+static void a_file_system_that_fails_tells_nothing(void **state)
+{
+    struct looker *looker = gated(FAR_MS);
+    int64_t time_ms;
+    bool there;
+
+    assert_false(looker_file_time(looker, "/odd/a", &time_ms));
+    assert_false(looker_knows_file(looker, "/odd/a", &there));
+    assert_false(looker_file_is_there(looker, "/odd/a"));
+    assert_true(looker_knows_file(looker, "/well/a", &there));
+    assert_true(there);
+    looker_free(looker);
+}
+
 static void nothing_is_known_once_all_threads_are_held(void **state)
 {
     struct looker *looker = gated(PATIENCE_MS);
@@ -155,11 +200,12 @@ static void nothing_is_known_once_all_threads_are_held(void **state)
 
     for (unsigned i = 0; i < LOOKER_THREADS; i++) {
         own(freep) char *path = xprintf("/dead%u/a", i);
+        knows(looker, "/well/a", 7);
         hold(looker, path);
     }
-    assert_int_equal(looks(), LOOKER_THREADS);
+    unsigned before = looks();
     assert_false(looker_file_time(looker, "/well/a", &time_ms));
-    assert_int_equal(looks(), LOOKER_THREADS);
+    assert_int_equal(looks(), before);
     gate_open();
     knows(looker, "/well/a", 7);
     looker_free(looker);
@@ -200,9 +246,14 @@ int main(void)
 {
 #define GATED(test) cmocka_unit_test_setup(test, gate_close)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_there_is_told),     GATED(a_dead_folder_holds_one_look),
-        GATED(an_answer_that_comes_late_is_one),     GATED(nothing_is_known_once_all_threads_are_held),
-        GATED(the_end_waits_for_nobody_who_is_held), GATED(many_may_ask),
+        GATED(what_is_there_is_told),
+        GATED(a_dead_folder_holds_one_look),
+        GATED(a_dead_folder_holds_one_look_whoever_asks),
+        GATED(an_answer_that_comes_late_is_one),
+        GATED(a_file_system_that_fails_tells_nothing),
+        GATED(nothing_is_known_once_all_threads_are_held),
+        GATED(the_end_waits_for_nobody_who_is_held),
+        GATED(many_may_ask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Tasks and their data nodes: creation, sharing, re-use, deletion. */
+#include "store/txn.h"
 #include "unit/store_fixture.h"
 
 static struct data_node node_of(struct fixture *f, const char *id)
@@ -123,6 +124,62 @@ static void a_users_own_file_counts_from_the_beginning(void **state)
     node_configs[MINE].path = NULL;
 }
 
+/* ---- a file system that does not answer ---- */
+
+static sem_t answers;
+
+static int64_t held_time(const char *path)
+{
+    while (sem_wait(&answers) < 0) {
+    }
+    return 7;
+}
+
+struct held_creation {
+    struct creation_input in;
+    struct looker *looker;
+};
+static bool apply_create_held(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    struct held_creation *held = change->input;
+    struct looker *usual = txn->looker;
+
+    txn->looker = held->looker;
+    bool ok = apply_create(txn, change, fault);
+    txn->looker = usual;
+    return ok;
+}
+
+/* What is not known must not be taken for a decision that nobody looks at again. */
+static void a_default_does_not_stand_in_for_a_file_that_cannot_be_seen(void **state)
+{
+    struct fixture *f = *state;
+    struct held_creation held = {
+        .in.config = DOUBLE,
+        .looker = looker_new(&(struct looker_options){.patience_ms = 1, .time_of = held_time}),
+    };
+
+    assert_int_equal(sem_init(&answers, 0, 0), 0);
+    node_configs[NB].path = "/far/nb.p";
+    assert_false(fixture_apply(f, apply_create_held, &held));
+    assert_int_equal(f->fault.kind, FAULT_UNAVAILABLE);
+    assert_int_not_equal(f->fault.retry_after_s, 0);
+    assert_null(strstr(f->fault.message, "/far"));
+    assert_int_equal(
+        fixture_number(f, "SELECT count(*) FROM task") + fixture_number(f, "SELECT count(*) FROM data_node"), 0);
+
+    /* without a default it begins unwritten, and is looked for again */
+    node_configs[NB].default_file = NULL;
+    assert_true(fixture_apply(f, apply_create_held, &held));
+    struct job job = fixture_submit(f, held.in.task.id);
+    assert_int_equal(job.status, JOB_BLOCKED);
+    node_configs[NB].default_file = "defaults/nb.p";
+    node_configs[NB].path = NULL;
+    for (int i = 0; i <= LOOKER_THREADS; i++)
+        sem_post(&answers);
+    looker_free(held.looker);
+}
+
 static void reuse_gives_the_same_task(void **state)
 {
     struct fixture *f = *state;
@@ -209,6 +266,7 @@ int main(void)
         T(global_and_cycle_nodes_are_shared),
         T(one_node_for_one_config_of_a_task),
         T(a_users_own_file_counts_from_the_beginning),
+        T(a_default_does_not_stand_in_for_a_file_that_cannot_be_seen),
         T(reuse_gives_the_same_task),
         T(deletion),
         T(a_scope_of_nothing_sees_and_makes_nothing),
