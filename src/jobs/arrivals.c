@@ -2,7 +2,7 @@
 #include "bailiff/clock.h"
 #include "jobs/thread.h"
 
-enum { LOOK_EVERY_MS = 1000, LOOKED_AT_ONCE = 64 };
+enum { LOOK_EVERY_MS = 1000, LOOKED_AT_ONCE = 64, LOOK_FOR_MS = 100, PAUSES_OF_A_LOOK = 3 };
 
 /* Writer thread. */
 static bool arrived_apply(struct store_txn *txn, struct change *change, struct fault *fault)
@@ -30,6 +30,25 @@ static void tell(struct jobs *jobs, int64_t data_node_seq)
     transition_submit(jobs, change, NULL, arrived_finished);
 }
 
+/* Jobs that need none of the files must not notice how long a file system takes: looking ends with the first slow look, and its pause is longer
+ * than it was. It goes on with the same file once more, whose answer may have come by then. */
+static void look(struct jobs *jobs, const struct expected_file *rows, size_t count, int64_t begun_ms)
+{
+    int64_t last_seq = 0, spent_ms = 0;
+
+    for (size_t i = 0; i < count && spent_ms < LOOK_FOR_MS; i++) {
+        last_seq = rows[i].data_node_seq;
+        if (store_file_is_there(jobs->store, rows[i].path))
+            tell(jobs, last_seq);
+        spent_ms = clock_mono_ms() - begun_ms;
+    }
+    bool slow = spent_ms >= LOOK_FOR_MS, again = slow && last_seq != jobs->arrivals_slow_seq;
+    jobs->arrivals_ms = begun_ms + spent_ms + MAX(LOOK_EVERY_MS, PAUSES_OF_A_LOOK * spent_ms);
+    jobs->arrivals_slow_seq = slow ? last_seq : 0;
+    /* from the first on when these were the last */
+    jobs->arrivals_seq = again ? last_seq - 1 : slow || count == LOOKED_AT_ONCE ? last_seq : 0;
+}
+
 void arrivals_step(struct jobs *jobs, int64_t now_ms)
 {
     own(arena_done) struct arena arena = {0};
@@ -44,9 +63,5 @@ void arrivals_step(struct jobs *jobs, int64_t now_ms)
         log_write(jobs->log, LOG_ERROR, "data_node.arrived", fault.message, L_STR("detail", fault.detail));
         return;
     }
-    for (size_t i = 0; i < count; i++)
-        if (store_file_is_there(jobs->store, rows[i].path))
-            tell(jobs, rows[i].data_node_seq);
-    /* the next ones in a second; from the first on when these were the last */
-    jobs->arrivals_seq = count == LOOKED_AT_ONCE ? rows[count - 1].data_node_seq : 0;
+    look(jobs, rows, count, clock_mono_ms());
 }

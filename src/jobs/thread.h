@@ -159,7 +159,7 @@ struct jobs {
     unsigned dispatch_failures;
     unsigned unstarted; /* attempts in a row for which the runner's machine had no room */
 
-    int64_t arrivals_ms, arrivals_seq;
+    int64_t arrivals_ms, arrivals_seq, arrivals_slow_seq;
     unsigned arrivals_told; /* changes that are on their way */
 
     struct wait *waits[256];

@@ -137,6 +137,30 @@ tasks:
         read = server.request("GET", f"/api/v1/datanodes/{kept['input_ids'][0]}/read/", "TAIPY_READER")
         self.assertEqual(read.json()["data"], 2)
 
+    def test_what_is_slow_holds_up_nobody_else(self):
+        """Each look takes longer than anybody waits for it."""
+        names = [f"slow{i}" for i in range(16)]
+        server, application = self.serve(
+            "data_nodes:\n"
+            + "".join(f"  {name}: {{storage_type: json, path: {name}/value.json}}\n" for name in names)
+            + "tasks:\n  free: {command: [/bin/true]}\n"
+            + "".join(f"  {name}: {{command: [/bin/true], inputs: [{name}]}}\n" for name in names)
+        )
+        for name in names:
+            os.makedirs(os.path.join(application, name))
+        jobs = {name: server.submit(server.create(name)) for name in names}
+        free = server.create("free")
+        paths = [option for name in names for option in ("-P", os.path.join(application, name, "value.json"))]
+        slowing = ("-f", "-e", "trace=newfstatat", "-e", "inject=newfstatat:delay_enter=1500ms", *paths)
+        with strace.Trace([server.process.pid], *slowing):
+            wait_until(lambda: "data_node.path" in server.log(), "the log tells of it")
+            self.assertEqual(server.wait_job(server.submit(free))["status"], "COMPLETED")
+            self.assertEqual({server.job(job)["status"] for job in jobs.values()}, {"BLOCKED"})
+        for name in names:
+            apps.write(application, f"{name}/value.json", "1")
+        for job in jobs.values():
+            self.assertEqual(server.wait_job(job)["status"], "COMPLETED")
+
 
 if __name__ == "__main__":
     unittest.main()
