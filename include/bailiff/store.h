@@ -1,6 +1,6 @@
 /* The store: one SQLite database, one writer thread, a reader for each loop. The only module that knows SQL.
  *
- * Every change is a function that the writer runs inside its transaction, in a savepoint of its own, together with the
+ * Every change is a function that the writer runs inside its transaction, and undoes alone if it fails, together with the
  * change's audit record and, where there is one, its idempotency row. The writer drains its queue into one transaction, commits with
  * synchronous=FULL, and only then tells anybody. What was acknowledged is on disk. */
 #ifndef BAILIFF_STORE_H
@@ -81,13 +81,14 @@ struct stored_answer { /* what a client is told; opaque to the store */
 struct change {
     struct arena arena; /* owns everything that the change points to */
     enum change_class class;
-    /* Runs on the writer, inside a savepoint; false undoes what it did (and nothing else). NULL: only the audit record. */
+    /* Runs on the writer; false undoes what it did (and nothing else). It may be that all of that is undone and it runs once more, so what it
+     * does outside of the transaction must not add up. NULL: only the audit record. */
     bool (*apply)(struct store_txn *txn, struct change *change, struct fault *fault);
     void *input, *outcome; /* apply's own */
     bool audited;          /* write `audit` (outcome: done, failed, or as `refused` says) */
     bool refused;
     struct audit_draft audit; /* apply and render may still fill target, detail, status */
-    /* Runs on the writer after apply, either way, with `ok` and `fault` set; fills `answer` (and audit.status). Or NULL. If the commit
+    /* Runs on the writer after apply, either way and each time, with `ok` and `fault` set; fills `answer` (and audit.status). Or NULL. If the commit
      * fails it runs a second time, with an empty answer, ok false and UNAVAILABLE. */
     void (*render)(struct change *change);
     struct stored_answer answer;
@@ -101,7 +102,8 @@ struct change {
     /* Writer thread, after COMMIT or its failure: takes the change over. */
     void (*done)(struct change *change);
     void *done_arg;
-    struct change *next; /* the store's; before store_submit_all the caller's */
+    struct audit_draft drafted; /* the store's: `audit` before apply and render */
+    struct change *next;        /* the store's; before store_submit_all the caller's */
 };
 struct change *change_new(void);
 void change_free(void *change); /* NULL ok; void * so that it can free a ticket's payload */

@@ -40,14 +40,24 @@ static bool transaction_stands(const struct store_txn *txn, const struct fault *
     return fault_detail(fault, "%s", cause->detail);
 }
 
+/* Of what a change did that failed. Without savepoints there is nothing to be undone, or all is. */
+static bool change_take_back(struct store_txn *txn, int64_t rows_before, struct fault *fault)
+{
+    if (txn->with_savepoints)
+        return database_run(txn->db, SQL_ROLLBACK_TO, fault);
+    txn->half_done = sqlite3_total_changes64(txn->db->handle) != rows_before;
+    return !txn->half_done;
+}
+
 static bool change_apply(struct store_txn *txn, struct change *change, struct fault *fault)
 {
     size_t events = txn->event_count;
+    int64_t rows = sqlite3_total_changes64(txn->db->handle);
 
     change->ok = true;
     if (!change->apply)
         return true;
-    if (!database_run(txn->db, SQL_SAVEPOINT, fault))
+    if (txn->with_savepoints && !database_run(txn->db, SQL_SAVEPOINT, fault))
         return false;
     txn->issuer = change->audit.issuer;
     change->ok = change->apply(txn, change, &change->fault);
@@ -56,10 +66,10 @@ static bool change_apply(struct store_txn *txn, struct change *change, struct fa
     if (!change->ok) {
         fault_internal(&change->fault, "a change failed without a reason"); /* keeps the reason that there is */
         txn->event_count = events;
-        if (!database_run(txn->db, SQL_ROLLBACK_TO, fault))
+        if (!change_take_back(txn, rows, fault))
             return false;
     }
-    return database_run(txn->db, SQL_RELEASE, fault);
+    return !txn->with_savepoints || database_run(txn->db, SQL_RELEASE, fault);
 }
 
 static bool change_record(struct store_txn *txn, struct change *change, struct fault *fault)
@@ -100,6 +110,8 @@ static bool change_run(struct store_txn *txn, struct change *change, struct faul
 
 /* ---- the transaction ---- */
 
+enum { WITH_SAVEPOINTS = 64 }; /* batches after one that had to begin again */
+
 enum { EXPIRE_MIN = 64, EXPIRE_INTERVAL_MS = 1000 };
 
 /* Every batch takes away at least as many answers as it may have added, so that they cannot pile up. */
@@ -133,6 +145,8 @@ static bool transaction_run(struct ledger *ledger, struct store_txn *txn, struct
 
     if (!database_run(txn->db, SQL_BEGIN_WRITE, fault)) /* unchecked, the changes would run outside of it */
         return false;
+    for (struct change *c = first; c; c = c->next)
+        c->drafted = c->audit;
     for (struct change *c = first; c; c = c->next, changes++)
         if (!txn_take_time(txn, fault) || !change_run(txn, c, fault))
             return false;
@@ -188,10 +202,9 @@ static void change_undo(struct change *change, const struct fault *cause, bool c
         change->render(change);
 }
 
-bool batch_run(struct ledger *ledger, struct change *first, struct fault *fault)
+static struct store_txn transaction_of(struct ledger *ledger, bool with_savepoints)
 {
-    struct fault cause = {0};
-    struct store_txn txn = {
+    return (struct store_txn){
         .db = ledger->db,
         .now_ms = ledger->latest_ms,
         .taken = ledger->taken,
@@ -202,20 +215,63 @@ bool batch_run(struct ledger *ledger, struct change *first, struct fault *fault)
         .event_cap = ledger->event_cap,
         .idempotency_ttl_s = ledger->idempotency_ttl_s,
         .unfinished_jobs_max = ledger->unfinished_jobs_max,
+        .with_savepoints = with_savepoints,
     };
-    id_group_begin(&ledger->ids);
-    bool ok = transaction_run(ledger, &txn, first, &cause);
+}
 
-    ledger->events = txn.events; /* may have grown */
-    ledger->event_cap = txn.event_cap;
-    ledger->event_count = ok ? txn.event_count : 0;
-    if (ok) {
-        ledger->head = txn.head;
-        ledger->latest_ms = txn.now_ms;
-        ledger->taken = txn.taken;
-        ledger->clock_back_ms = txn.clock_back_ms;
-        return true;
+/* What it came to is kept if it was committed. */
+static void transaction_leave(struct ledger *ledger, const struct store_txn *txn, bool committed)
+{
+    ledger->events = txn->events; /* may have grown */
+    ledger->event_cap = txn->event_cap;
+    ledger->event_count = committed ? txn->event_count : 0;
+    if (!committed)
+        return;
+    ledger->head = txn->head;
+    ledger->latest_ms = txn->now_ms;
+    ledger->taken = txn->taken;
+    ledger->clock_back_ms = txn->clock_back_ms;
+}
+
+static void changes_begin_again(struct change *first)
+{
+    for (struct change *c = first; c; c = c->next) {
+        c->audit = c->drafted;
+        c->ok = c->replayed = false;
+        c->answer = (struct stored_answer){0};
+        c->fault = (struct fault){0};
     }
+}
+
+/* A savepoint for each change costs an eighth of the writer's time: every page that is touched is copied. Changes that fail after they have
+ * written something are rare; where one does, all begin again, with savepoints, and so do the next batches: whoever makes changes that fail
+ * slows down nobody twice. */
+static bool transaction_try(struct ledger *ledger, struct change *first, struct fault *cause)
+{
+    struct store_txn txn = transaction_of(ledger, ledger->savepoints_left > 0);
+    bool ok = transaction_run(ledger, &txn, first, cause);
+
+    if (ledger->savepoints_left > 0)
+        ledger->savepoints_left--;
+    if (txn.half_done) {
+        transaction_leave(ledger, &txn, false);
+        transaction_drop(ledger->db);
+        changes_begin_again(first);
+        ledger->savepoints_left = WITH_SAVEPOINTS;
+        txn = transaction_of(ledger, true);
+        ok = transaction_run(ledger, &txn, first, cause);
+    }
+    transaction_leave(ledger, &txn, ok);
+    return ok;
+}
+
+bool batch_run(struct ledger *ledger, struct change *first, struct fault *fault)
+{
+    struct fault cause = {0};
+
+    id_group_begin(&ledger->ids);
+    if (transaction_try(ledger, first, &cause))
+        return true;
     bool certain = transaction_drop(ledger->db) != SQLITE_IOERR_FSYNC || is_erased(ledger->db);
     for (struct change *c = first; c; c = c->next)
         change_undo(c, &cause, certain);

@@ -17,8 +17,9 @@ struct ledger {
     int64_t expire_events_again_ms;
     struct event_bounds event_bounds;
     unsigned idempotency_ttl_s, unfinished_jobs_max;
-    int checkpoint_error; /* SQLite's reason why the WAL could not be brought into the database file; SQLITE_OK */
-    int log_pages;        /* of the WAL */
+    unsigned savepoints_left; /* batches whose changes have savepoints */
+    int checkpoint_error;     /* SQLite's reason why the WAL could not be brought into the database file; SQLITE_OK */
+    int log_pages;            /* of the WAL */
     struct id_source ids;
     struct looker *looker;
     struct job_event *events; /* of the last transaction that was committed */

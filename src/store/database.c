@@ -109,7 +109,7 @@ static bool database_prepare_connection(struct database *db, enum database_mode 
     sqlite3_extended_result_codes(db->handle, 1);
     sqlite3_busy_timeout(db->handle, mode == DATABASE_WRITE ? 5000 : 1000);
     return database_exec(db,
-                         mode == DATABASE_WRITE ? "PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;"
+                         mode == DATABASE_WRITE ? "PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;"
                                                 : "PRAGMA cache_size = -8192; PRAGMA query_only = ON;",
                          fault);
 }

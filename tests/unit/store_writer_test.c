@@ -156,6 +156,46 @@ static void a_failed_change_undoes_itself_only(void **state)
     watch_free(&watch);
 }
 
+struct counted_creation {
+    struct creation_input in;
+    int runs;
+};
+
+static bool apply_create_counted(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    struct counted_creation *counted = change->input;
+    struct change inner = {.input = &counted->in, .outcome = change->outcome};
+
+    counted->runs++;
+    assert_null(change->audit.detail); /* nothing is left of the first time */
+    change->audit.detail = "{}";
+    return apply_create(txn, &inner, fault);
+}
+
+/* How often the first of a batch ran whose second change fails so. */
+static int runs_beside(struct fixture *f, apply_fn failing)
+{
+    struct counted_creation first = {.in = {.config = DOUBLE}}, last = first;
+    int64_t tasks = fixture_number(f, "SELECT count(*) FROM task");
+    int64_t records = fixture_number(f, "SELECT count(*) FROM audit");
+    struct watch watch;
+    struct gate gate;
+
+    watch_init(&watch, f);
+    gate_close(f, &gate);
+    put(&watch, watched(&watch, apply_create_counted, &first));
+    put(&watch, watched(&watch, failing, NULL));
+    put(&watch, watched(&watch, apply_create_counted, &last));
+    gate_open(&gate);
+    watch_wait(&watch, 3);
+    assert_true(watch.changes[0]->ok && !watch.changes[1]->ok && watch.changes[2]->ok);
+    assert_int_equal(last.runs, 1);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM task"), tasks + 2);
+    assert_int_equal(fixture_number(f, "SELECT count(*) FROM audit"), records + 3);
+    watch_free(&watch);
+    return first.runs;
+}
+
 static bool apply_fail_silently(struct store_txn *txn, struct change *change, struct fault *fault)
 {
     return false;
@@ -167,6 +207,23 @@ static void a_failure_always_has_a_reason(void **state)
 
     assert_false(fixture_apply(f, apply_fail_silently, NULL));
     assert_int_equal(f->fault.kind, FAULT_INTERNAL);
+}
+
+/* Savepoints are made only where they are needed, and then for a while. */
+static void what_failed_late_makes_all_begin_again(void **state)
+{
+    enum { CAREFUL_BATCHES = 64 };
+    struct fixture *f = *state;
+
+    assert_int_equal(runs_beside(f, apply_fail_silently), 1); /* it had written nothing */
+    assert_int_equal(runs_beside(f, apply_create_and_fail), 2);
+    assert_int_equal(runs_beside(f, apply_create_and_fail), 1);
+    for (int i = 0; i < CAREFUL_BATCHES; i++)
+        assert_true(fixture_apply(f, apply_nothing, NULL));
+    assert_int_equal(runs_beside(f, apply_create_and_fail), 2);
+    struct audit_walk head = {0};
+    store_audit_head(f->store, &head);
+    assert_int_equal(head.seq, fixture_number(f, "SELECT max(seq) FROM audit"));
 }
 
 static void render_full(struct change *change)
@@ -427,6 +484,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         T(a_failed_change_undoes_itself_only),
+        T(what_failed_late_makes_all_begin_again),
         T(a_failure_always_has_a_reason),
         T(the_record_says_everything),
         T(a_repeat_gives_the_first_answer),
