@@ -40,19 +40,32 @@ static bool transaction_stands(const struct store_txn *txn, const struct fault *
     return fault_detail(fault, "%s", cause->detail);
 }
 
-/* Of what a change did that failed. Without savepoints there is nothing to be undone, or all is. */
-static bool change_take_back(struct store_txn *txn, int64_t rows_before, struct fault *fault)
+struct traces { /* that a change leaves in the transaction */
+    int64_t rows;
+    uint64_t
+        failed_statements; /* SQLite undoes them, but not always: half of one may stand, uncounted, where it met damage */
+};
+
+static struct traces traces_now(const struct store_txn *txn)
 {
+    return (struct traces){sqlite3_total_changes64(txn->db->handle), txn->db->failed_statements};
+}
+
+/* Of what a change did that failed. Without savepoints there is nothing to be undone, or all is. */
+static bool change_take_back(struct store_txn *txn, const struct traces *before, struct fault *fault)
+{
+    struct traces now = traces_now(txn);
+
     if (txn->with_savepoints)
         return database_run(txn->db, SQL_ROLLBACK_TO, fault);
-    txn->half_done = sqlite3_total_changes64(txn->db->handle) != rows_before;
+    txn->half_done = now.rows != before->rows || now.failed_statements != before->failed_statements;
     return !txn->half_done;
 }
 
 static bool change_apply(struct store_txn *txn, struct change *change, struct fault *fault)
 {
     size_t events = txn->event_count;
-    int64_t rows = sqlite3_total_changes64(txn->db->handle);
+    struct traces before = traces_now(txn);
 
     change->ok = true;
     if (!change->apply)
@@ -66,7 +79,7 @@ static bool change_apply(struct store_txn *txn, struct change *change, struct fa
     if (!change->ok) {
         fault_internal(&change->fault, "a change failed without a reason"); /* keeps the reason that there is */
         txn->event_count = events;
-        if (!change_take_back(txn, rows, fault))
+        if (!change_take_back(txn, &before, fault))
             return false;
     }
     return !txn->with_savepoints || database_run(txn->db, SQL_RELEASE, fault);

@@ -202,6 +202,7 @@ enum query_result query_step(struct query *q)
     if (q->rc != SQLITE_OK && q->rc != SQLITE_ROW)
         return q->rc == SQLITE_DONE ? QUERY_DONE : QUERY_ERROR;
     q->rc = sqlite3_step(q->statement);
+    q->db->failed_statements += q->rc != SQLITE_ROW && q->rc != SQLITE_DONE;
     return q->rc == SQLITE_ROW ? QUERY_ROW : q->rc == SQLITE_DONE ? QUERY_DONE : QUERY_ERROR;
 }
 

@@ -16,6 +16,7 @@ struct clock_pair { /* what both clocks said at one moment */
 struct database {
     sqlite3 *handle;
     sqlite3_stmt *statements[SQL_COUNT];
+    uint64_t failed_statements;
 };
 
 must_check bool database_open(const char *path, enum database_mode mode, struct database **ret_db, struct fault *fault);
