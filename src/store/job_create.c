@@ -8,6 +8,8 @@ bool txn_create_job(struct store_txn *txn, const struct scope *scope, const stru
 {
     struct task task;
 
+    if (scope_allows(scope, NULL) && !txn_load_room(txn, creation->created_by, 0, fault)) /* else: forbidden */
+        return false;
     if (!txn_create_task(txn, scope, creation, arena, &task, fault))
         return false;
     struct submission submission = txn_submission_of_task(txn, &task, creation->created_by, arena);
@@ -69,7 +71,8 @@ bool txn_submit_job(struct store_txn *txn, const struct scope *scope, const stru
     if (job.status != JOB_SUBMITTED)
         return fault_set(fault, FAULT_CONFLICT, "Job %s was submitted already: it is %s.", id,
                          job_status_name(job.status));
-    if (!find_task(txn->db, scope, job.task_id, arena, &task, fault))
+    if (!find_task(txn->db, scope, job.task_id, arena, &task, fault) ||
+        !txn_load_room(txn, what->submitted_by, job.seq, fault))
         return false;
     txn_job_agree(&job, what);
     job.submitted_by = arena_strdup(arena, what->submitted_by);

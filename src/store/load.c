@@ -11,26 +11,31 @@ static struct query of_subject(struct store_txn *txn, enum sql sql, const char *
     return q;
 }
 
-bool txn_load_add(struct store_txn *txn, const char *subject, struct fault *fault)
+bool txn_load_room(struct store_txn *txn, const char *subject, int64_t job_seq, struct fault *fault)
 {
-    own(query_done) struct query add = of_subject(txn, SQL_LOAD_ADD, subject);
     int64_t unfinished = 0;
     bool found;
 
-    if (!query_run_one(&add, fault))
-        return false;
     if (txn->unfinished_jobs_max == 0)
         return true;
-    own(query_done) struct query load = of_subject(txn, SQL_LOAD, subject);
-    if (!query_number(&load, &unfinished, &found, fault))
+    own(query_done) struct query q = of_subject(txn, SQL_LOAD, subject);
+    query_int(&q, job_seq);
+    if (!query_number(&q, &unfinished, &found, fault))
         return false;
-    if (unfinished <= txn->unfinished_jobs_max)
+    if (unfinished < txn->unfinished_jobs_max)
         return true;
     fault_set(fault, FAULT_TOO_MANY, "This subject has %u unfinished jobs, and may have no more; wait for some to end.",
               txn->unfinished_jobs_max);
     fault_detail(fault, "limits.subject.unfinished_jobs");
     fault->retry_after_s = LOAD_RETRY_S;
     return false;
+}
+
+bool txn_load_add(struct store_txn *txn, const char *subject, struct fault *fault)
+{
+    own(query_done) struct query q = of_subject(txn, SQL_LOAD_ADD, subject);
+
+    return query_run_one(&q, fault);
 }
 
 bool txn_load_remove(struct store_txn *txn, int64_t job_seq, struct fault *fault)

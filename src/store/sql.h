@@ -141,7 +141,8 @@ enum common_column { COL_SEQ, COL_ID, COL_CONFIG_ID, COL_OWNER_ID, COL_VERSION, 
                    "?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")                                            \
     X(SQL_LOAD_ADD, "INSERT INTO subject_load (issuer, subject, unfinished) VALUES (?1, ?2, 1) "                       \
                     "ON CONFLICT DO UPDATE SET unfinished = unfinished + 1")                                           \
-    X(SQL_LOAD, "SELECT unfinished FROM subject_load WHERE issuer = ?1 AND subject = ?2")                              \
+    X(SQL_LOAD, "SELECT unfinished - EXISTS (SELECT 1 FROM job WHERE seq = ?3 AND issuer = ?1 AND submitted_by = ?2) " \
+                "FROM subject_load WHERE issuer = ?1 AND subject = ?2")                                                \
     X(SQL_LOAD_REMOVE, "UPDATE subject_load SET unfinished = unfinished - 1 "                                          \
                        "WHERE (issuer, subject) = (SELECT issuer, submitted_by FROM job WHERE seq = ?1)")              \
     X(SQL_JOB_SET,                                                                                                     \

@@ -202,7 +202,7 @@ bool txn_submit_task(struct store_txn *txn, const struct scope *scope, const str
     bool ready;
 
     if (!find_task(txn->db, scope, what->id, arena, &task, fault) ||
-        !look_at_inputs(txn, &task, arena, &inputs, &ready, fault))
+        !txn_load_room(txn, what->submitted_by, 0, fault) || !look_at_inputs(txn, &task, arena, &inputs, &ready, fault))
         return false;
     struct submission submission = txn_submission_of_task(txn, &task, what->submitted_by, arena);
     /* Taipy goes SUBMITTED → PENDING or BLOCKED at once; both steps are one here. */

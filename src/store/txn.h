@@ -73,7 +73,10 @@ must_check bool txn_wait_for_inputs(struct store_txn *txn, const struct task *ta
 
 /* ---- how many unfinished jobs a subject has (load.c) ---- */
 enum { LOAD_RETRY_S = 5 };
-/* One more, of the change's issuer. TOO_MANY: it has its share; the change must fail. */
+/* May the change's issuer's subject have one more? TOO_MANY: it has its share. To be asked before anything is written: a change that fails
+ * later makes its whole batch begin again. job_seq: the unfinished job that is to be its own and may be so already; 0: a new one. */
+must_check bool txn_load_room(struct store_txn *txn, const char *subject, int64_t job_seq, struct fault *fault);
+/* One more. */
 must_check bool txn_load_add(struct store_txn *txn, const char *subject, struct fault *fault);
 must_check bool txn_load_remove(struct store_txn *txn, int64_t job_seq, struct fault *fault);
 

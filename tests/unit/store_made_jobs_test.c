@@ -67,6 +67,12 @@ static void a_job_counts_for_who_answers_for_it(void **state)
     assert_false(fixture_apply(f, apply_make, &(struct made_input){.config = DOUBLE}));
     assert_int_equal(f->fault.kind, FAULT_TOO_MANY);
     assert_int_equal(fixture_number(f, "SELECT sum(unfinished) FROM subject_load"), 2);
+    /* one that is its own already is none more */
+    assert_true(cancel(f, made.job.id));
+    fixture_sql(f, "UPDATE job SET submitted_by = 'ben' WHERE status = 'SUBMITTED';"
+                   "UPDATE subject_load SET unfinished = subject = 'ben'");
+    assert_true(submit_job(f, other.job.id));
+    assert_int_equal(fixture_number(f, "SELECT unfinished FROM subject_load WHERE subject = 'ben'"), 1);
 }
 
 struct delete_job_input {

@@ -209,6 +209,30 @@ static void a_failure_always_has_a_reason(void **state)
     assert_int_equal(f->fault.kind, FAULT_INTERNAL);
 }
 
+static const char *wanted_task;
+static bool apply_submit_wanted(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    struct submit_input in = {.task_id = wanted_task};
+    struct change inner = {.input = &in, .outcome = change->outcome};
+
+    return apply_submit(txn, &inner, fault);
+}
+
+/* Anybody can have too many jobs, and ask for one more: that must not cost others anything. */
+static void a_subject_with_too_many_jobs_disturbs_nobody(void **state)
+{
+    struct fixture *f = *state;
+    struct submit_input in = {.task_id = fixture_create(f, DOUBLE).id};
+
+    fixture_close(f);
+    f->options.unfinished_jobs_max = 1;
+    fixture_open(f);
+    wanted_task = in.task_id;
+    assert_true(fixture_apply(f, apply_submit, &in));
+    assert_int_equal(runs_beside(f, apply_submit_wanted), 1);
+    assert_int_equal(fixture_number(f, "SELECT unfinished FROM subject_load"), 1);
+}
+
 /* Savepoints are made only where they are needed, and then for a while. */
 static void what_failed_late_makes_all_begin_again(void **state)
 {
@@ -518,6 +542,7 @@ int main(void)
         T(a_failed_change_undoes_itself_only),
         T(what_failed_late_makes_all_begin_again),
         T(what_a_statement_left_behind_is_undone),
+        T(a_subject_with_too_many_jobs_disturbs_nobody),
         T(a_failure_always_has_a_reason),
         T(the_record_says_everything),
         T(a_repeat_gives_the_first_answer),
