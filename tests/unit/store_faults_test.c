@@ -4,7 +4,7 @@
 #include "unit/store_faulty_disk.h"
 #include "unit/store_fixture.h"
 
-enum { NTH_MAX = 60, HEALTHY_S = 20 };
+enum { NTH_MAX = 60, HEALTHY_S = 20, BIG_BATCH_MAX = 200, BIG_BODY = 65536 };
 
 struct plan {
     int calls;
@@ -215,6 +215,124 @@ static void what_is_not_known_is_not_promised(void **state)
     assert_in_range(doubts, 1, NTH_MAX / 2);
 }
 
+/* ---- a batch that begins again ---- */
+
+static bool apply_create_and_refuse(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    struct creation_input in = {.config = DOUBLE};
+    struct change inner = {.input = &in, .outcome = change->outcome};
+
+    return apply_create(txn, &inner, fault) && fault_set(fault, FAULT_CONFLICT, "too late");
+}
+
+static bool apply_create_another(struct store_txn *txn, struct change *change, struct fault *fault)
+{
+    struct creation_input in = {.config = DOUBLE};
+    struct change inner = {.input = &in, .outcome = change->outcome};
+
+    return apply_create(txn, &inner, fault);
+}
+
+static void render_big(struct change *change)
+{
+    change->answer = (struct stored_answer){200, NULL, change->input, strlen(change->input), true};
+}
+
+static void post(struct change *change)
+{
+    sem_post(change->done_arg);
+}
+
+/* Together; the last one fails after it has written something. */
+static void big_batch(struct fixture *f, struct told *told, size_t count, const char *body)
+{
+    struct change *changes[BIG_BATCH_MAX] = {0};
+    sem_t done;
+
+    sem_init(&done, 0, 0);
+    for (size_t i = 0; i < count; i++) {
+        struct change *change = changes[i] = change_new();
+        change->class = CHANGE_JOB;
+        change->apply = i + 1 == count ? apply_create_and_refuse : apply_create_another;
+        change->input = (void *)body;
+        change->outcome = f;
+        change->audited = change->idempotent = true;
+        change->audit.action = "test";
+        change->render = render_big;
+        random_bytes(change->idempotency_key, sizeof(change->idempotency_key));
+        change->done = post;
+        change->done_arg = &done;
+        if (i > 0)
+            changes[i - 1]->next = change;
+    }
+    assert_true(store_submit_all(f->store, changes[0], &f->fault));
+    for (size_t i = 0; i < count; i++)
+        while (sem_wait(&done) != 0)
+            ;
+    bool made = changes[0]->ok;
+    told->refused += !made;
+    for (size_t i = 0; i < count; i++) {
+        bool late = i + 1 == count;
+        assert_int_equal(changes[i]->ok, made && !late);
+        if (!changes[i]->ok)
+            assert_int_equal(changes[i]->fault.kind, made ? FAULT_CONFLICT : FAULT_UNAVAILABLE);
+        told->tasks += changes[i]->ok;
+        told->records += changes[i]->ok;
+        change_free(changes[i]);
+    }
+    sem_destroy(&done);
+}
+
+static void batches_that_begin_again(struct fixture *f, struct told *told, size_t count, const char *body, long factor)
+{
+    static const struct plan plans[] = {
+        {DISK_WRITE, DISK_LOG, SQLITE_FULL},           {DISK_WRITE, DISK_LOG, SQLITE_IOERR_WRITE},
+        {DISK_SYNC, DISK_LOG, SQLITE_IOERR_FSYNC},     {DISK_READ, DISK_LOG, SQLITE_IOERR_READ},
+        {DISK_READ, DISK_LOG, SQLITE_IOERR_CORRUPTFS}, {DISK_READ, DISK_DATABASE, SQLITE_IOERR_CORRUPTFS}};
+    own(freep) char *image = xprintf("%s/image", f->folder);
+
+    for (size_t i = 0; i < ARRAY_LEN(plans); i++)
+        for (long nth = 1, failed = 1; failed > 0; nth = nth * factor + 1) {
+            fixture_close(f);
+            fixture_open(f); /* without savepoints, and nothing in the cache */
+            doing.plan = plans[i];
+            doing.nth = nth;
+            faulty_disk_arm(plans[i].calls, plans[i].file, plans[i].rc, nth, false);
+            big_batch(f, told, count, body);
+            failed = faulty_disk_disarm();
+            copy_image(f, image);
+            wait_healthy(f);
+            is_what_was_told(f->folder, told);
+            image_is_what_was_told(image, told);
+            arena_done(&f->arena);
+        }
+}
+
+static void what_begins_again_is_whole_too(void **state)
+{
+    struct fixture *f = *state;
+    struct told told = {0};
+
+    f->options.probe_interval_ms = 20;
+    fixture_open(f);
+    batches_that_begin_again(f, &told, 3, "{}", 1);
+    assert_in_range(told.refused, 10, INT32_MAX);
+}
+
+/* More than the cache holds: some of it is in the log before the COMMIT, and before all begins again. */
+static void what_is_larger_than_the_cache_is_whole_too(void **state)
+{
+    struct fixture *f = *state;
+    own(freep) char *body = xcalloc(1, BIG_BODY + 1);
+    struct told told = {0};
+
+    memset(body, 'x', BIG_BODY);
+    f->options.probe_interval_ms = 20;
+    fixture_open(f);
+    batches_that_begin_again(f, &told, BIG_BATCH_MAX, body, 40);
+    assert_in_range(told.refused, 5, INT32_MAX);
+}
+
 static void create_tasks(struct fixture *f, int count)
 {
     for (int i = 0; i < count; i++)
@@ -377,6 +495,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_call_in_turn, fixture_prepare, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_not_known_is_not_promised, fixture_prepare, fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_begins_again_is_whole_too, fixture_prepare, fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_is_larger_than_the_cache_is_whole_too, fixture_prepare, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_database_file_that_refuses, fixture_prepare, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_start_on_a_disk_that_fails, fixture_prepare, fixture_teardown),
         cmocka_unit_test_setup_teardown(memory_runs_out, fixture_prepare, fixture_teardown),
