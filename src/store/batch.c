@@ -56,10 +56,10 @@ static bool change_take_back(struct store_txn *txn, const struct traces *before,
 {
     struct traces now = traces_now(txn);
 
-    if (txn->with_savepoints)
-        return database_run(txn->db, SQL_ROLLBACK_TO, fault);
-    txn->half_done = now.rows != before->rows || now.failed_statements != before->failed_statements;
-    return !txn->half_done;
+    bool wrote = now.rows != before->rows || now.failed_statements != before->failed_statements;
+
+    txn->failed_late = txn->failed_late || wrote;
+    return txn->with_savepoints ? database_run(txn->db, SQL_ROLLBACK_TO, fault) : !wrote;
 }
 
 static bool change_apply(struct store_txn *txn, struct change *change, struct fault *fault)
@@ -257,23 +257,25 @@ static void changes_begin_again(struct change *first)
 }
 
 /* A savepoint for each change costs an eighth of the writer's time: every page that is touched is copied. Changes that fail after they have
- * written something are rare; where one does, all begin again, with savepoints, and so do the next batches: whoever makes changes that fail
- * slows down nobody twice. */
+ * written something are rare; where one does, all begin again, with savepoints, and batches have them until none failed so for a while: whoever
+ * makes such changes slows down nobody twice. */
 static bool transaction_try(struct ledger *ledger, struct change *first, struct fault *cause)
 {
-    struct store_txn txn = transaction_of(ledger, ledger->savepoints_left > 0);
+    bool with_savepoints = ledger->savepoints_left > 0;
+    struct store_txn txn = transaction_of(ledger, with_savepoints);
     bool ok = transaction_run(ledger, &txn, first, cause);
 
-    if (ledger->savepoints_left > 0)
-        ledger->savepoints_left--;
-    if (txn.half_done) {
+    if (txn.failed_late && !with_savepoints) {
         transaction_leave(ledger, &txn, false);
         transaction_drop(ledger->db);
         changes_begin_again(first);
-        ledger->savepoints_left = WITH_SAVEPOINTS;
         txn = transaction_of(ledger, true);
         ok = transaction_run(ledger, &txn, first, cause);
     }
+    if (txn.failed_late)
+        ledger->savepoints_left = WITH_SAVEPOINTS;
+    else if (with_savepoints)
+        ledger->savepoints_left--;
     transaction_leave(ledger, &txn, ok);
     return ok;
 }

@@ -23,9 +23,9 @@ struct store_txn {
     int64_t attempt_number; /* the last one given; 0: none yet in this transaction */
     struct id_source *ids;  /* with this transaction's group */
     bool with_savepoints;   /* one for each change */
-    bool half_done;         /* a change without one wrote something and failed: all must begin again */
-    struct looker *looker;  /* at users' files */
-    const char *issuer;     /* of whose change is being applied; NULL: nobody's */
+    bool failed_late;      /* a change failed after it had written something: without savepoints all must begin again */
+    struct looker *looker; /* at users' files */
+    const char *issuer;    /* of whose change is being applied; NULL: nobody's */
 };
 
 /* ---- audit and idempotency (chain.c, answers.c) ---- */
