@@ -7,8 +7,8 @@
 
 #include "bailiff/controls.h"
 #include "bailiff/fault.h"
-#include "bailiff/file.h"
 #include "bailiff/permission.h"
+#include "bailiff/random.h"
 #include "bailiff/text.h"
 
 /* ---- ids ---- */

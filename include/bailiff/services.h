@@ -10,10 +10,10 @@
 
 #include "bailiff/auth.h"
 #include "bailiff/event_hub.h"
-#include "bailiff/file.h"
 #include "bailiff/http.h"
 #include "bailiff/jobs.h"
 #include "bailiff/policy.h"
+#include "bailiff/random.h"
 #include "bailiff/store.h"
 
 /* What SIGHUP replaces, as one counted whole. */

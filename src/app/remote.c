@@ -9,6 +9,7 @@
 #include "bailiff/auth.h"
 #include "bailiff/file.h"
 #include "bailiff/model.h"
+#include "bailiff/random.h"
 
 /* ---- opening ---- */
 static const char *from_environment(const char *name)

@@ -10,6 +10,7 @@
 #include "auth/plain.h"
 #include "auth/public_key.h"
 #include "bailiff/file.h"
+#include "bailiff/random.h"
 
 enum { TTL_MAX_S = 366 * 86400, ROLES_ISSUED_MAX = 64 };
 

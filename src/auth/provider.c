@@ -3,7 +3,7 @@
 #include "auth/keyring.h"
 #include "auth/published.h"
 #include "bailiff/clock.h"
-#include "bailiff/file.h"
+#include "bailiff/random.h"
 
 struct skipping { /* for log lines */
     struct log *log;

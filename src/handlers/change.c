@@ -1,7 +1,7 @@
 /* A handler's change on its way to the writer and back. */
 #include "handlers/change.h"
-#include "bailiff/file.h"
 #include "bailiff/middleware.h"
+#include "bailiff/random.h"
 
 struct change *change_begin(const struct exchange *x, size_t input_size)
 {

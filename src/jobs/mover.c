@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bailiff/file.h"
+#include "bailiff/random.h"
 #include "bailiff/thread.h"
 
 enum { COPY_SIZE = 131072, BATCH_MAX = 64 };

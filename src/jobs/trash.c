@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bailiff/file.h"
+#include "bailiff/random.h"
 
 bool trash_init(struct trash *trash, const char *folder, struct fault *fault)
 {

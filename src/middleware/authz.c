@@ -1,5 +1,5 @@
 /* What the caller may do: the row's permission becomes a decision and a scope. Denies by default. */
-#include "bailiff/file.h"
+#include "bailiff/random.h"
 #include "middleware/refusals.h"
 
 /* What the caller lacks besides its token. */

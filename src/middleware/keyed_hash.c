@@ -1,5 +1,5 @@
 /* SipHash-2-4 (Aumasson and Bernstein, 2012). */
-#include "bailiff/file.h"
+#include "bailiff/random.h"
 #include "middleware/limiter.h"
 
 struct keyed_hash keyed_hash_new(void)

@@ -1,5 +1,6 @@
 /* The first stage: names the exchange, pins policy and keys for its whole life, sets what every answer carries. */
 #include "bailiff/middleware.h"
+#include "bailiff/random.h"
 
 enum { CLIENT_REQUEST_ID_MAX = 128 };
 

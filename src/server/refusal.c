@@ -1,6 +1,6 @@
 /* Requests that never become exchanges: heads that were refused, bodies whose framing is broken, and whatever else
  * libh2o answers by itself. They get problem details like any other answer, are counted and logged, and end the connection. */
-#include "bailiff/file.h"
+#include "bailiff/random.h"
 #include "server/internal.h"
 
 struct refusal_text {

@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 
-#include "bailiff/file.h"
+#include "bailiff/random.h"
 
 enum { BUCKETS_MIN = 1024 };
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "bailiff/file.h"
+#include "bailiff/random.h"
 
 static const char SEAL_ROW[] = "audit_seal";
 enum { SEAL_ROW_SIZE = 8 + AUDIT_HASH_SIZE + AUDIT_SEAL_SIZE }; /* seq (big-endian), hash, HMAC */

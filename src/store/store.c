@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bailiff/file.h"
+#include "bailiff/random.h"
 #include "store/chain.h"
 #include "store/schema.h"
 

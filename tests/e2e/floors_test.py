@@ -33,7 +33,7 @@ MODULES = {
 # public headers that are not named after their module
 HEADER_MODULE = {
     "common.h": "base", "fault.h": "base", "text.h": "base", "clock.h": "base", "log.h": "base", "json.h": "base",
-    "ticket.h": "base", "file.h": "base", "thread.h": "base", "quantity.h": "base", "permission.h": "model",
+    "ticket.h": "base", "file.h": "base", "random.h": "base", "thread.h": "base", "quantity.h": "base", "permission.h": "model",
     "controls.h": "model", "caller.h": "auth", "event_hub.h": "jobs",
 }
 

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "bailiff/file.h"
+#include "bailiff/random.h"
 #include "bailiff/text.h"
 
 static void test_hex(void **state)

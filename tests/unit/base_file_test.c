@@ -17,7 +17,6 @@
 
 #include <cmocka.h>
 
-#include "bailiff/clock.h"
 #include "bailiff/file.h"
 
 /* ---- a folder of each test's own ---- */
@@ -556,42 +555,6 @@ static void test_a_lock_ends_with_its_process(void **state)
 
 /* ---- randomness ---- */
 
-static void assert_uuid(const char *uuid, char version)
-{
-    assert_int_equal(strlen(uuid), UUID_TEXT_SIZE - 1);
-    for (size_t i = 0; i < 36; i++) {
-        if (i == 8 || i == 13 || i == 18 || i == 23)
-            assert_int_equal(uuid[i], '-');
-        else
-            assert_non_null(strchr("0123456789abcdef", uuid[i]));
-    }
-    assert_int_equal(uuid[14], version);
-    assert_non_null(strchr("89ab", uuid[19]));
-}
-
-static void test_uuids(void **state)
-{
-    char a[UUID_TEXT_SIZE], b[UUID_TEXT_SIZE];
-
-    uuid4(a);
-    uuid4(b);
-    assert_uuid(a, '4');
-    assert_uuid(b, '4');
-    assert_string_not_equal(a, b);
-
-    int64_t before = clock_wall_ms();
-    uuid7(a);
-    int64_t after = clock_wall_ms();
-    assert_uuid(a, '7');
-    char time[13] = {0};
-    memcpy(time, a, 8);
-    memcpy(time + 8, a + 9, 4);
-    int64_t ms = (int64_t)strtoll(time, NULL, 16);
-    assert_in_range(ms, before, after);
-    uuid7(b);
-    assert_string_not_equal(a, b);
-}
-
 int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
@@ -615,7 +578,6 @@ int main(void)
         IN_FOLDER(test_folders),
         IN_FOLDER(test_a_lock_has_one_holder),
         IN_FOLDER(test_a_lock_ends_with_its_process),
-        cmocka_unit_test(test_uuids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

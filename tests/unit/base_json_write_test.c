@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "bailiff/file.h"
+#include "bailiff/random.h"
 #include "bailiff/json.h"
 
 static void test_commas(void **state)
