@@ -40,10 +40,11 @@ static bool transaction_stands(const struct store_txn *txn, const struct fault *
     return fault_detail(fault, "%s", cause->detail);
 }
 
-struct traces { /* that a change leaves in the transaction */
+/* What a change leaves in the transaction. SQLite undoes statements that fail, but not always: half of one may stand, uncounted, where it met
+ * damage. */
+struct traces {
     int64_t rows;
-    uint64_t
-        failed_statements; /* SQLite undoes them, but not always: half of one may stand, uncounted, where it met damage */
+    uint64_t failed_statements;
 };
 
 static struct traces traces_now(const struct store_txn *txn)
@@ -55,7 +56,6 @@ static struct traces traces_now(const struct store_txn *txn)
 static bool change_take_back(struct store_txn *txn, const struct traces *before, struct fault *fault)
 {
     struct traces now = traces_now(txn);
-
     bool wrote = now.rows != before->rows || now.failed_statements != before->failed_statements;
 
     txn->failed_late = txn->failed_late || wrote;
@@ -123,9 +123,11 @@ static bool change_run(struct store_txn *txn, struct change *change, struct faul
 
 /* ---- the transaction ---- */
 
-enum { WITH_SAVEPOINTS = 64 }; /* batches after one that had to begin again */
-
-enum { EXPIRE_MIN = 64, EXPIRE_INTERVAL_MS = 1000 };
+enum {
+    WITH_SAVEPOINTS = 64, /* batches after the last one in which a change failed late */
+    EXPIRE_MIN = 64,
+    EXPIRE_INTERVAL_MS = 1000,
+};
 
 /* Every batch takes away at least as many answers as it may have added, so that they cannot pile up. */
 static bool expire_answers(struct ledger *ledger, struct store_txn *txn, size_t changes, struct fault *fault)
